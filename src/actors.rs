@@ -1,0 +1,1 @@
+//! The four actors and what they share: thin shells around `routing` and `storage`.

@@ -1,0 +1,17 @@
+//! The hub: what the protocols say, said once. It knows no wire format.
+//! Today it holds usage; requests, replies and events join it with the conversion between protocols.
+
+/// Tokens of one upstream call, counted OpenAI's way: `input` includes cached tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All prompt tokens, cache reads and writes included.
+    pub input: u64,
+    /// Prompt tokens read from the provider's cache.
+    pub cache_read: u64,
+    /// Prompt tokens written to the provider's cache.
+    pub cache_write: u64,
+    /// All answer tokens, reasoning included.
+    pub output: u64,
+    /// Answer tokens spent on reasoning.
+    pub reasoning: u64,
+}

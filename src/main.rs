@@ -1,0 +1,3 @@
+//! The binary: parse arguments, run, print one error, exit code.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A JSON object whose members stay raw bytes.

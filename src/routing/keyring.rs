@@ -1,0 +1,1 @@
+//! Keys of one provider: rotation, cooldowns, half-open probes.

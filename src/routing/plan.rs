@@ -1,0 +1,1 @@
+//! Model name and catalog to an ordered list of routes.

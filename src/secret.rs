@@ -1,0 +1,121 @@
+//! Values that must never be printed, and the scrubber that keeps them out of every text that leaves us.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// A SHA-256 digest; the identity of a key in maps and logs.
+pub type Digest = [u8; 32];
+
+/// A secret text: no `Display`, a `Debug` that tells nothing, zeroed when the last clone is dropped.
+#[derive(Clone)]
+pub struct Secret(Arc<Zeroizing<String>>);
+
+impl Secret {
+    /// Takes the text over.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(Arc::new(Zeroizing::new(value.into())))
+    }
+
+    /// The text itself; call it only where it goes on the wire.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// SHA-256 of the text.
+    pub fn digest(&self) -> Digest {
+        digest(self.expose())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// SHA-256 of a text.
+pub fn digest(text: &str) -> Digest {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// Shorter values are not scrubbed: replacing them would destroy ordinary text.
+const SHORTEST_SCRUBBED: usize = 4;
+
+/// Replaces every known secret in a text by its label.
+#[derive(Debug, Default)]
+pub struct Scrubber {
+    matcher: Option<AhoCorasick>,
+    labels: Vec<String>,
+}
+
+impl Scrubber {
+    /// Builds the matcher from secrets and their labels (such as `OPENAI_API_KEY_2`).
+    pub fn new(secrets: impl IntoIterator<Item = (Secret, String)>) -> Self {
+        let (values, labels): (Vec<_>, Vec<_>) = secrets
+            .into_iter()
+            .filter(|(secret, _)| secret.expose().len() >= SHORTEST_SCRUBBED)
+            .unzip();
+        let matcher = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(values.iter().map(Secret::expose))
+            .ok()
+            .filter(|_| !labels.is_empty());
+        Self { matcher, labels }
+    }
+
+    /// The text with every known secret replaced by `[label]`.
+    pub fn scrub(&self, text: &str) -> String {
+        let Some(matcher) = &self.matcher else {
+            return text.to_owned();
+        };
+        let mut clean = String::with_capacity(text.len());
+        matcher.replace_all_with(text, &mut clean, |found, _, clean| {
+            let label = self.labels.get(found.pattern().as_usize());
+            clean.push('[');
+            clean.push_str(label.map_or("secret", String::as_str));
+            clean.push(']');
+            true
+        });
+        clean
+    }
+
+    /// Whether the bytes hold a known secret.
+    pub fn finds(&self, bytes: &[u8]) -> bool {
+        self.matcher
+            .as_ref()
+            .is_some_and(|matcher| matcher.find(bytes).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_prints_nothing_of_itself() {
+        assert_eq!(format!("{:?}", Secret::new("sk-123456")), "Secret(…)");
+    }
+
+    #[test]
+    fn every_known_secret_is_replaced_by_its_label() {
+        let scrubber = Scrubber::new([
+            (Secret::new("sk-abc"), "A".to_owned()),
+            (Secret::new("sk-abcdef"), "B".to_owned()),
+        ]);
+        assert_eq!(
+            scrubber.scrub("bad key sk-abcdef, sk-abc."),
+            "bad key [B], [A]."
+        );
+        assert!(scrubber.finds(b"x sk-abc"));
+        assert!(!scrubber.finds(b"x sk-ab"));
+    }
+
+    #[test]
+    fn a_scrubber_without_secrets_changes_nothing() {
+        assert_eq!(Scrubber::new([]).scrub("text"), "text");
+    }
+}

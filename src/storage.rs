@@ -1,0 +1,1 @@
+//! The request log in a database: pool, migrations, rows.

@@ -1,0 +1,1 @@
+//! The process log: subscriber and field names.

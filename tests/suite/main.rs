@@ -1,0 +1,1 @@
+//! One black-box binary for the whole suite.
