@@ -1,1 +1,14 @@
-//! One black-box binary for the whole suite.
+//! The black-box suite: the real application over real sockets, before an upstream that does what it is told.
+//!
+//! One binary, so that it links once. Each module is a subject; `support` holds what they share.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod support;
+
+// The doubles themselves: an upstream or client that does not do what it says proves nothing.
+mod doubles;
