@@ -120,7 +120,8 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/chat/completions", web::post().to(chat))
         .route("/v1/messages", web::post().to(messages))
         .route("/v1/messages/count_tokens", web::post().to(count_tokens))
-        .route("/v1/models", web::get().to(models));
+        .route("/v1/models", web::get().to(models))
+        .route("/health", web::get().to(HttpResponse::Ok));
 }
 
 async fn chat(request: HttpRequest, body: web::Bytes) -> HttpResponse {
