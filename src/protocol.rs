@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 pub mod anthropic;
+pub mod json;
 pub mod openai;
 pub mod raw;
 pub mod sse;

@@ -1,1 +1,130 @@
-//! A JSON object whose members stay raw bytes.
+//! A JSON object whose members stay raw bytes, so that everything nobody changed survives byte for byte.
+//! It knows no protocol.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+pub use super::json::JsonFault;
+
+use super::json;
+
+mod edit;
+
+pub use edit::Edit;
+
+/// A JSON object over the bytes it was read from.
+#[derive(Debug, Clone)]
+pub struct RawObject {
+    source: ByteString,
+    members: Vec<Member>,
+}
+
+#[derive(Debug, Clone)]
+struct Member {
+    name: Name,
+    value: Range<usize>,
+}
+
+/// A member's name, decoded.
+#[derive(Debug, Clone)]
+enum Name {
+    /// It stands in the source as it is meant.
+    Plain(Range<usize>),
+    /// It is written with escapes there.
+    Decoded(Box<str>),
+}
+
+impl RawObject {
+    /// Reads the object and checks the whole of its syntax, its UTF-8 and its depth.
+    ///
+    /// # Errors
+    /// The bytes are not JSON, more than one value, no object, or nested too deep ([`json::NESTING_LIMIT`]).
+    pub fn parse(source: Bytes) -> Result<Self, JsonFault> {
+        let text = json::text(&source)?;
+        let mut members = Vec::with_capacity(16);
+        json::members(text, |name, value| {
+            // A value is always a part of the text; a name is unless it had to be decoded.
+            let Some(value) = span(text, value) else {
+                return;
+            };
+            let plain = match &name {
+                Cow::Borrowed(name) => span(text, name),
+                Cow::Owned(_) => None,
+            };
+            let name = plain.map_or_else(|| Name::Decoded(name.into()), Name::Plain);
+            members.push(Member { name, value });
+        })?;
+        let source = ByteString::try_from(source).map_err(|_| JsonFault {
+            message: "invalid UTF-8".to_owned(),
+            line: 1,
+            column: 1,
+        })?;
+        Ok(Self { source, members })
+    }
+
+    /// The text of a member's value. Of several members with this name it is the last, as most parsers take it.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.find(name)
+            .and_then(|(_, member)| self.source.get(member.value.clone()))
+    }
+
+    /// The bytes of a member's value, without a copy.
+    pub fn value_bytes(&self, name: &str) -> Option<Bytes> {
+        self.find(name)
+            .map(|(_, member)| self.source.as_bytes().slice(member.value.clone()))
+    }
+
+    /// Decoded names and the texts of their values, in order.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members.iter().map(|member| {
+            let value = self.source.get(member.value.clone()).unwrap_or_default();
+            (self.name(member), value)
+        })
+    }
+
+    /// The first of these names that more than one member has.
+    pub fn duplicates<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
+        names.iter().copied().find(|name| {
+            let mut same = self
+                .members
+                .iter()
+                .filter(|member| self.name(member) == *name);
+            same.next().is_some() && same.next().is_some()
+        })
+    }
+
+    /// The bytes this was read from.
+    pub fn source(&self) -> &Bytes {
+        self.source.as_bytes()
+    }
+
+    /// Begins an edit; nothing is copied before it is finished.
+    pub fn edit(&self) -> Edit<'_> {
+        Edit::new(self)
+    }
+
+    fn find(&self, name: &str) -> Option<(usize, &Member)> {
+        let members = self.members.iter().enumerate();
+        members.rev().find(|(_, member)| self.name(member) == name)
+    }
+
+    fn name<'a>(&'a self, member: &'a Member) -> &'a str {
+        match &member.name {
+            Name::Plain(range) => self.source.get(range.clone()).unwrap_or_default(),
+            Name::Decoded(name) => name,
+        }
+    }
+}
+
+/// Where `part`, a slice of `whole`, lies in it.
+fn span(whole: &str, part: &str) -> Option<Range<usize>> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    let end = start.checked_add(part.len())?;
+    (end <= whole.len()).then_some(start..end)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! JSON read without building it: a syntax check, and walks over the members of an object or the elements of an
+//! array that leave every value as the text it was. It knows no protocol.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use memchr::{memchr_iter, memrchr};
+use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::{ErrorKind, GatewayError};
+
+/// Deeper nesting is a fault. Nothing here recurses over a value, but those who read it after us may.
+pub const NESTING_LIMIT: usize = 10_000;
+
+/// Where and why a text is not the JSON that was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at line {line} column {column}")]
+pub struct JsonFault {
+    /// What is wrong, in lower case.
+    pub message: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in bytes, from 1; 0 where the text ends before its first byte.
+    pub column: usize,
+}
+
+impl JsonFault {
+    fn at(bytes: &[u8], offset: usize, message: impl Into<String>) -> Self {
+        let before = bytes.get(..offset).unwrap_or(bytes);
+        let line_start = memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+        Self {
+            message: message.into(),
+            line: memchr_iter(b'\n', before).count() + 1,
+            column: before.len() - line_start + 1,
+        }
+    }
+}
+
+impl From<serde_json::Error> for JsonFault {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let full = error.to_string();
+        let message = full
+            .strip_suffix(&format!(" at line {line} column {column}"))
+            .unwrap_or(&full);
+        Self {
+            message: message.to_owned(),
+            line,
+            column,
+        }
+    }
+}
+
+impl From<JsonFault> for GatewayError {
+    fn from(fault: JsonFault) -> Self {
+        Self::new(
+            ErrorKind::InvalidRequest,
+            format!("The request body cannot be read as JSON: {fault}"),
+        )
+    }
+}
+
+/// The text of a body or an event: UTF-8, and not nested beyond [`NESTING_LIMIT`]. Its syntax is not checked here.
+pub fn text(bytes: &[u8]) -> Result<&str, JsonFault> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| JsonFault::at(bytes, error.valid_up_to(), "invalid UTF-8"))?;
+    match too_deep(bytes) {
+        Some(offset) => Err(JsonFault::at(
+            bytes,
+            offset,
+            format!("nested more than {NESTING_LIMIT} levels deep"),
+        )),
+        None => Ok(text),
+    }
+}
+
+/// Where the nesting exceeds the limit. Counting brackets is nearly free, and only a text with more of them than
+/// the limit, bombs and very long prompts, is walked byte by byte.
+fn too_deep(bytes: &[u8]) -> Option<usize> {
+    if bytes.len() <= NESTING_LIMIT
+        || memchr_iter(b'[', bytes).count() + memchr_iter(b'{', bytes).count() <= NESTING_LIMIT
+    {
+        return None;
+    }
+    let mut depth: usize = 0;
+    let mut in_string = false;
+    let mut escaped = false;
+    for (offset, byte) in bytes.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > NESTING_LIMIT {
+            return Some(offset);
+        }
+    }
+    None
+}
+
+/// Whether the text is one JSON object. Nothing is built.
+pub fn is_object(text: &str) -> bool {
+    text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// Whether the text begins as an array; for text that is known to be JSON.
+pub fn is_array(text: &str) -> bool {
+    text.trim_start().starts_with('[')
+}
+
+/// Calls `visit` with the decoded name and the text of each member, in order.
+///
+/// # Errors
+/// The text is not an object, or not JSON. Members before the fault have been visited.
+pub fn members<'a>(
+    text: &'a str,
+    mut visit: impl FnMut(Cow<'a, str>, &'a str),
+) -> Result<(), JsonFault> {
+    struct Members<F>(F);
+
+    impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for Members<F> {
+        type Value = ();
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            while let Some(name) = map.next_key_seed(Text)? {
+                let value: &'de RawValue = map.next_value()?;
+                (self.0)(name, value.get());
+            }
+            Ok(())
+        }
+    }
+
+    let mut reader = serde_json::Deserializer::from_str(text);
+    reader.deserialize_map(Members(&mut visit))?;
+    Ok(reader.end()?)
+}
+
+/// Calls `visit` with the text of each element, in order.
+///
+/// # Errors
+/// The text is not an array, or not JSON. Elements before the fault have been visited.
+pub fn elements<'a>(text: &'a str, mut visit: impl FnMut(&'a str)) -> Result<(), JsonFault> {
+    struct Elements<F>(F);
+
+    impl<'de, F: FnMut(&'de str)> Visitor<'de> for Elements<F> {
+        type Value = ();
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a JSON array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut sequence: A) -> Result<(), A::Error> {
+            while let Some(element) = sequence.next_element::<&'de RawValue>()? {
+                (self.0)(element.get());
+            }
+            Ok(())
+        }
+    }
+
+    let mut reader = serde_json::Deserializer::from_str(text);
+    reader.deserialize_seq(Elements(&mut visit))?;
+    Ok(reader.end()?)
+}
+
+/// A string, borrowed where it has no escapes.
+struct Text;
+
+impl<'de> DeserializeSeed<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+/// The decoded string; `None` if the value is no string, or one that holds half a surrogate pair.
+pub fn string(value: &str) -> Option<Cow<'_, str>> {
+    Text.deserialize(&mut serde_json::Deserializer::from_str(value))
+        .ok()
+}
+
+/// Whether the value is `null`, `false`, or an empty string, array or object.
+pub fn is_empty(value: &str) -> bool {
+    let value = value.trim();
+    let hollow = |open, close| {
+        value
+            .strip_prefix(open)
+            .and_then(|rest| rest.strip_suffix(close))
+            .is_some_and(|inner: &str| inner.trim().is_empty())
+    };
+    matches!(value, "null" | "false" | "\"\"") || hollow('[', ']') || hollow('{', '}')
+}
+
+/// A count: an integer or a float from zero, rounded down; everything else is no count.
+pub fn count(value: &str) -> Option<u64> {
+    value.parse().ok().or_else(|| {
+        let number: f64 = value.parse().ok()?;
+        (number.is_finite() && number >= 0.0).then_some(number as u64)
+    })
+}
+
+/// The text as a JSON string.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(levels: usize) -> String {
+        format!("{}{}", "[".repeat(levels), "]".repeat(levels))
+    }
+
+    #[test]
+    fn nesting_is_refused_beyond_the_limit_only() {
+        assert!(text(nested(NESTING_LIMIT).as_bytes()).is_ok());
+        let fault = text(nested(100_000).as_bytes()).unwrap_err();
+        assert_eq!((fault.line, fault.column), (1, NESTING_LIMIT + 1));
+        assert!(fault.message.contains("10000 levels"), "{fault}");
+    }
+
+    #[test]
+    fn brackets_inside_strings_are_no_nesting() {
+        let prompt = format!(r#"{{"a":"\\\"{}","b":[]}}"#, "[{".repeat(NESTING_LIMIT));
+        assert!(text(prompt.as_bytes()).is_ok());
+        assert!(is_object(&prompt));
+    }
+
+    #[test]
+    fn many_brackets_side_by_side_are_no_nesting() {
+        let flat = format!("[{}[]]", "[],".repeat(2 * NESTING_LIMIT));
+        assert!(text(flat.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn deep_values_are_walked_over_without_recursion() {
+        let bomb = format!(r#"{{"a":{}}}"#, nested(100_000));
+        assert!(is_object(&bomb));
+        assert!(members(&bomb, |_, _| ()).is_ok());
+        assert!(elements(&nested(100_000), |_| ()).is_ok());
+        assert!(!is_object(&"{\"a\":".repeat(100_000)));
+    }
+
+    #[test]
+    fn a_fault_tells_line_and_column() {
+        let fault = text(b"{\n\"a\": \"\xff\"}").unwrap_err();
+        assert_eq!(fault.to_string(), "invalid UTF-8 at line 2 column 7");
+        let fault = members("{\n\"a\" 1}", |_, _| ()).unwrap_err();
+        assert_eq!(fault.to_string(), "expected `:` at line 2 column 5");
+    }
+
+    #[test]
+    fn members_come_decoded_and_in_order() {
+        let mut seen = Vec::new();
+        members(r#" {"b\u0061": 1.50 , "a":[ ]} "#, |name, value| {
+            seen.push((name.into_owned(), value));
+        })
+        .unwrap();
+        assert_eq!(seen, [("ba".to_owned(), "1.50"), ("a".to_owned(), "[ ]")]);
+    }
+
+    #[test]
+    fn only_counts_are_counts() {
+        for (value, expected) in [
+            ("7", Some(7)),
+            ("7.9", Some(7)),
+            ("1e3", Some(1000)),
+            ("-1", None),
+            ("null", None),
+            ("\"7\"", None),
+            ("[]", None),
+        ] {
+            assert_eq!(count(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn empty_values_are_seen_through_white_space() {
+        for empty in ["null", "\"\"", "[ ]", "{\n}", "false"] {
+            assert!(is_empty(empty), "{empty}");
+        }
+        for full in ["0", "\" \"", "[null]", "{\"a\":1}", "true"] {
+            assert!(!is_empty(full), "{full}");
+        }
+    }
+}
