@@ -204,6 +204,28 @@ pub fn string(value: &str) -> Option<Cow<'_, str>> {
         .ok()
 }
 
+/// The decoded string, with a replacement character for what is no character; `None` if the value is no string.
+pub fn lossy_string(value: &str) -> Option<String> {
+    struct Lossy;
+
+    impl Visitor<'_> for Lossy {
+        type Value = String;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a string")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+            Ok(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+
+    // Read as bytes, a string may hold half a surrogate pair, which some upstreams send when they cut an emoji.
+    let mut reader = serde_json::Deserializer::from_str(value);
+    value.starts_with('"').then_some(())?;
+    reader.deserialize_bytes(Lossy).ok()
+}
+
 /// Whether the value is `null`, `false`, or an empty string, array or object.
 pub fn is_empty(value: &str) -> bool {
     let value = value.trim();
@@ -283,6 +305,19 @@ mod tests {
         })
         .unwrap();
         assert_eq!(seen, [("ba".to_owned(), "1.50"), ("a".to_owned(), "[ ]")]);
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_no_text_but_can_be_shown() {
+        assert_eq!(string(r#""a\ud83d""#), None);
+        assert_eq!(string(r#""a\ud83d\ude00""#).as_deref(), Some("a😀"));
+        assert!(
+            lossy_string(r#""a\ud83d""#)
+                .unwrap()
+                .starts_with("a\u{fffd}")
+        );
+        assert_eq!(lossy_string(r#""a\n\u00e9""#).as_deref(), Some("a\né"));
+        assert_eq!(lossy_string("[97]"), None);
     }
 
     #[test]

@@ -1,1 +1,22 @@
-//! OpenAI chat completions.
+//! OpenAI chat completions: what we read and write of them. It knows no other protocol.
+
+mod answer;
+mod error;
+mod models;
+mod request;
+pub(super) mod stream;
+mod text;
+mod usage;
+
+pub use models::{model_list, model_object};
+
+pub(super) use answer::read_answer;
+pub(super) use error::{error_body, error_event, is_own_error_shape};
+pub(super) use request::{read_request, rewrite};
+pub(super) use text::{answer_text, stream_text};
+
+/// Keeps a stream busy: a comment, since the protocol has no event for it.
+pub(super) const PING: &str = ": ping\n\n";
+
+/// The terminal marker.
+pub(super) const END_MARKER: &str = "data: [DONE]\n\n";

@@ -1,0 +1,95 @@
+//! What the log keeps of an answer.
+
+use super::stream::Choice;
+use crate::protocol::text::Rendering;
+use crate::protocol::{json, sse};
+
+/// Text, or refusal, and tool calls of the first choice of a whole answer.
+pub(in crate::protocol) fn answer_text(text: &str) -> Option<String> {
+    let mut collected = Collected::default();
+    collected.read(text);
+    let rendering = collected.into_rendering();
+    (!rendering.is_empty()).then(|| rendering.finish())
+}
+
+/// Text, or refusal, and tool calls of the first choice of a stream, from the raw bytes of its events.
+pub(in crate::protocol) fn stream_text<'a>(events: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut collected = Collected::default();
+    for event in events {
+        let event = sse::Event::parse(bytes::Bytes::copy_from_slice(event));
+        if let Ok(data) = json::text(&event.data) {
+            collected.read(data);
+        }
+    }
+    collected.into_rendering().finish()
+}
+
+#[derive(Default)]
+struct Collected {
+    answer: Rendering,
+    refusal: Rendering,
+}
+
+impl Collected {
+    /// A refusal stands for an answer that is not there.
+    fn into_rendering(self) -> Rendering {
+        if self.answer.is_empty() {
+            self.refusal
+        } else {
+            self.answer
+        }
+    }
+
+    /// Reads a whole answer or a chunk.
+    fn read(&mut self, text: &str) {
+        let _ = json::members(text, |name, choices| {
+            if name == "choices" {
+                let _ = json::elements(choices, |value| {
+                    let choice = Choice::read(value);
+                    if choice.index == 0 {
+                        self.read_message(choice.delta.unwrap_or_default());
+                    }
+                });
+            }
+        });
+    }
+
+    fn read_message(&mut self, message: &str) {
+        let _ = json::members(message, |name, value| match &*name {
+            "content" => self.answer.push(value),
+            "refusal" => self.refusal.push(value),
+            "tool_calls" => {
+                let mut position = 0;
+                let _ = json::elements(value, |call| {
+                    self.read_call(position, call);
+                    position += 1;
+                });
+            }
+            "function_call" => self.read_function(0, value),
+            _ => {}
+        });
+    }
+
+    /// Pieces of a call have its `index`; the calls of a whole answer have none, but a place.
+    fn read_call(&mut self, position: u64, call: &str) {
+        let mut index = None;
+        let _ = json::members(call, |name, value| {
+            if name == "index" {
+                index = json::count(value);
+            }
+        });
+        let _ = json::members(call, |name, value| {
+            if matches!(&*name, "function" | "custom") {
+                self.read_function(index.unwrap_or(position), value);
+            }
+        });
+    }
+
+    fn read_function(&mut self, key: u64, function: &str) {
+        let _ = json::members(function, |name, value| match &*name {
+            "name" => self.answer.name(key, value),
+            "arguments" | "input" => self.answer.arguments(key, value),
+            _ => {}
+        });
+    }
+}
