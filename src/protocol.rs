@@ -139,6 +139,3 @@ impl Protocol {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

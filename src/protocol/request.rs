@@ -194,3 +194,6 @@ pub(super) fn edit<'a>(
     }
     edit
 }
+
+#[cfg(test)]
+mod tests;

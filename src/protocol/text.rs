@@ -93,3 +93,6 @@ impl Call {
         format!(r#"{{"name":{name},"arguments":{arguments}}}"#)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,3 +55,75 @@ fn is_error(value: &str) -> bool {
     });
     read.is_ok() && has_type && has_message
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn every_status_has_the_type_of_the_real_api() {
+        for (kind, expected) in [
+            (ErrorKind::InvalidRequest, "invalid_request_error"),
+            (ErrorKind::ProtocolUnavailable, "invalid_request_error"),
+            (ErrorKind::Unauthorized, "authentication_error"),
+            (ErrorKind::UpstreamRefused(402), "billing_error"),
+            (ErrorKind::UpstreamRefused(403), "permission_error"),
+            (ErrorKind::ModelNotFound, "not_found_error"),
+            (ErrorKind::NotFound, "not_found_error"),
+            (ErrorKind::MethodNotAllowed, "invalid_request_error"),
+            (ErrorKind::BodyTimeout, "timeout_error"),
+            (ErrorKind::UpstreamRefused(409), "conflict_error"),
+            (ErrorKind::BodyTooLarge, "request_too_large"),
+            (ErrorKind::UnsupportedMediaType, "invalid_request_error"),
+            (ErrorKind::UpstreamRefused(422), "invalid_request_error"),
+            (ErrorKind::RateLimited, "rate_limit_error"),
+            (ErrorKind::UpstreamRateLimited, "rate_limit_error"),
+            (ErrorKind::Internal, "api_error"),
+            (ErrorKind::UpstreamErrorEvent, "api_error"),
+            (ErrorKind::UpstreamUnavailable, "overloaded_error"),
+            (ErrorKind::Overloaded, "overloaded_error"),
+            (ErrorKind::UpstreamTimeout, "timeout_error"),
+            (ErrorKind::UpstreamRefused(529), "overloaded_error"),
+        ] {
+            let body = error_body(&GatewayError::new(kind, "x"), "r");
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(body["error"]["type"], expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_body_has_the_members_of_the_real_api_and_no_wrapper() {
+        let error = GatewayError::new(ErrorKind::RateLimited, "Slow\ndown").with_param("n");
+        let body = error_body(&error, "req_1");
+        assert_eq!(
+            body,
+            r#"{"type":"error","error":{"type":"rate_limit_error","message":"Slow\ndown"},"request_id":"req_1"}"#
+        );
+        assert_eq!(
+            error_event(&error, "req_1"),
+            format!("event: error\ndata: {body}\n\n")
+        );
+        assert!(is_own_error_shape(&body));
+    }
+
+    #[test]
+    fn only_well_formed_errors_can_be_passed_on() {
+        assert!(is_own_error_shape(
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"a","details":null}}"#
+        ));
+        for text in [
+            r#"{"error":{"type":"a","message":"b"}}"#,
+            r#"{"type":"error","error":{"message":"b"}}"#,
+            r#"{"type":"error","error":{"type":"a"}}"#,
+            r#"{"type":"error","error":"a"}"#,
+            r#"{"type":"message","error":{"type":"a","message":"b"}}"#,
+            r#"{"detail":"a"}"#,
+            "<html>",
+        ] {
+            assert!(!is_own_error_shape(text), "{text}");
+        }
+    }
+}

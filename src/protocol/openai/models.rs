@@ -23,3 +23,24 @@ fn object(model: &ModelInfo) -> Value {
         "owned_by": model.owned_by,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_listing_has_the_shape_of_the_real_api() {
+        let model = ModelInfo {
+            id: "a/b".to_owned(),
+            owned_by: "p".to_owned(),
+            created: 7,
+        };
+        let object = r#"{"id":"a/b","object":"model","created":7,"owned_by":"p"}"#;
+        assert_eq!(model_object(&model), object);
+        assert_eq!(
+            model_list(&[model]),
+            format!(r#"{{"object":"list","data":[{object}]}}"#)
+        );
+        assert_eq!(model_list(&[]), r#"{"object":"list","data":[]}"#);
+    }
+}

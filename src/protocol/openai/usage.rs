@@ -41,3 +41,53 @@ pub(super) fn report(raw: &str) -> UsageReport {
         raw: raw.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dialects_and_odd_numbers_are_understood() {
+        let usage = |input, cache_read, cache_write, output, reasoning| Usage {
+            input,
+            cache_read,
+            cache_write,
+            output,
+            reasoning,
+        };
+        for (raw, expected) in [
+            ("{}", Usage::default()),
+            (
+                r#"{"prompt_tokens":null,"completion_tokens":null}"#,
+                Usage::default(),
+            ),
+            (
+                r#"{"prompt_tokens":-5,"completion_tokens":"7"}"#,
+                Usage::default(),
+            ),
+            (
+                r#"{"prompt_tokens":9,"prompt_cache_hit_tokens":4,"prompt_cache_miss_tokens":5,"completion_tokens":1}"#,
+                usage(9, 4, 0, 1, 0),
+            ),
+            (
+                r#"{"prompt_tokens":9,"completion_tokens":3,"cached_tokens":2,"reasoning_tokens":1}"#,
+                usage(9, 2, 0, 3, 1),
+            ),
+            (
+                r#"{"prompt_tokens_details":{"cached_tokens":0},"prompt_cache_hit_tokens":4,"prompt_tokens":9.0}"#,
+                usage(9, 4, 0, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":null,"cache_write_tokens":3}}"#,
+                usage(9, 0, 3, 0, 0),
+            ),
+            (
+                r#"{"total_tokens":9,"completion_tokens":4}"#,
+                usage(5, 0, 0, 4, 0),
+            ),
+        ] {
+            assert_eq!(report(raw).usage, expected, "{raw}");
+            assert_eq!(report(raw).raw, raw);
+        }
+    }
+}
