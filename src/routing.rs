@@ -5,3 +5,6 @@ pub mod keyring;
 pub mod outcome;
 pub mod plan;
 pub mod window;
+
+#[cfg(test)]
+pub(crate) mod samples;
