@@ -1,0 +1,370 @@
+//! One actor per provider on the main arbiter: it has what takes time or is rare, namely new, vanished and listed keys,
+//! and the provider's own end. Handlers ask the shell of their worker instead; both work on the ledger.
+
+mod shell;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix::dev::MessageResult;
+use actix::{
+    Actor, ActorContext, Addr, ArbiterHandle, AsyncContext, Context, Handler, MailboxError,
+    Message, SpawnHandle,
+};
+
+use crate::actors::ledger::{Ledger, Ring};
+use crate::config::catalog::{Catalog, Provider};
+use crate::routing::keyring::{KeyView, RingStatus};
+
+pub use shell::{Acquire, KeyPoolShell, Lease, Report, Soonest};
+
+/// Between two looks at whether a provider that is gone has become idle.
+const RETIRE_EVERY: Duration = Duration::from_secs(1);
+/// A pool answers within microseconds; one that takes longer is stuck.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks after the keys of one provider.
+#[derive(Debug)]
+pub struct KeyPool {
+    ledger: Arc<Ledger>,
+    provider: String,
+    ring: Arc<Ring>,
+    retiring: Option<SpawnHandle>,
+}
+
+impl KeyPool {
+    fn new(ledger: Arc<Ledger>, provider: String) -> Self {
+        let ring = ledger.ring(&provider);
+        Self {
+            ledger,
+            provider,
+            ring,
+            retiring: None,
+        }
+    }
+
+    fn try_to_retire(&mut self, context: &mut Context<Self>) {
+        self.retiring = None;
+        if self.ledger.retire(&self.provider, Instant::now()) {
+            tracing::debug!(provider = %self.provider, "provider is gone and idle: its keys are forgotten");
+            context.stop();
+        } else {
+            self.retiring = Some(context.run_later(RETIRE_EVERY, Self::try_to_retire));
+        }
+    }
+}
+
+impl Actor for KeyPool {
+    type Context = Context<Self>;
+}
+
+/// The provider as a new catalog has it: its keys come in, those that are gone leave with their last lease.
+#[derive(Debug)]
+pub struct Sync {
+    /// The provider.
+    pub provider: Arc<Provider>,
+}
+
+impl Message for Sync {
+    type Result = ();
+}
+
+impl Handler<Sync> for KeyPool {
+    type Result = ();
+
+    fn handle(&mut self, sync: Sync, context: &mut Context<Self>) {
+        if let Some(handle) = self.retiring.take() {
+            context.cancel_future(handle);
+        }
+        while !self.ring.sync(&sync.provider.ring) {
+            self.ring = self.ledger.ring(&self.provider);
+        }
+    }
+}
+
+/// The provider is in no catalog any more: its ring goes when no lease is out and nothing rests, and the pool with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Retire;
+
+impl Message for Retire {
+    type Result = ();
+}
+
+impl Handler<Retire> for KeyPool {
+    type Result = ();
+
+    fn handle(&mut self, _: Retire, context: &mut Context<Self>) {
+        if self.retiring.is_none() {
+            self.try_to_retire(context);
+        }
+    }
+}
+
+/// Asks for the keys in numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Status;
+
+impl Message for Status {
+    type Result = RingStatus;
+}
+
+impl Handler<Status> for KeyPool {
+    type Result = MessageResult<Status>;
+
+    fn handle(&mut self, _: Status, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.ring.status(Instant::now()))
+    }
+}
+
+/// Asks for the keys one by one, by label.
+#[derive(Debug, Clone, Copy)]
+pub struct List;
+
+impl Message for List {
+    type Result = Vec<KeyView>;
+}
+
+impl Handler<List> for KeyPool {
+    type Result = Vec<KeyView>;
+
+    fn handle(&mut self, _: List, _: &mut Context<Self>) -> Self::Result {
+        self.ring.list(Instant::now())
+    }
+}
+
+/// Ends all rests of the provider's keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Reset;
+
+impl Message for Reset {
+    type Result = ();
+}
+
+impl Handler<Reset> for KeyPool {
+    type Result = ();
+
+    fn handle(&mut self, _: Reset, _: &mut Context<Self>) {
+        self.ring.reset();
+    }
+}
+
+/// The pools of all providers, started and stopped as catalogs come and go. Clones share them.
+#[derive(Clone)]
+pub struct KeyPools {
+    ledger: Arc<Ledger>,
+    arbiter: ArbiterHandle,
+    pools: Arc<Mutex<BTreeMap<String, Addr<KeyPool>>>>,
+}
+
+impl fmt::Debug for KeyPools {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("KeyPools")
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KeyPools {
+    /// No pools yet; those to come live on `arbiter`, which should be the main one.
+    pub fn new(ledger: Arc<Ledger>, arbiter: ArbiterHandle) -> Self {
+        Self {
+            ledger,
+            arbiter,
+            pools: Arc::default(),
+        }
+    }
+
+    /// Tells the pools of a new catalog. When it returns, the ring of every provider has the catalog's keys;
+    /// rings of providers that are gone follow when they are idle.
+    pub async fn sync(&self, catalog: &Catalog) {
+        for provider in catalog.providers.values() {
+            self.tell(provider).await;
+        }
+        for provider in self.gone(catalog) {
+            self.pool(&provider).do_send(Retire);
+        }
+    }
+
+    /// The pool of a provider, if there is one.
+    pub fn get(&self, provider: &str) -> Option<Addr<KeyPool>> {
+        self.with(|pools| pools.get(provider).filter(|pool| pool.connected()).cloned())
+    }
+
+    /// A pool that is about to stop loses the message; then a new one gets it.
+    async fn tell(&self, provider: &Arc<Provider>) {
+        let mut answer = Err(MailboxError::Closed);
+        for _ in 0..2 {
+            let sync = Sync {
+                provider: Arc::clone(provider),
+            };
+            answer = self.pool(&provider.name).send(sync).timeout(PATIENCE).await;
+            let Err(MailboxError::Closed) = answer else {
+                break;
+            };
+            self.with(|pools| pools.remove(&provider.name));
+        }
+        if let Err(error) = answer {
+            tracing::error!(provider = %provider.name, %error, "the key pool does not answer: restart the gateway");
+        }
+    }
+
+    fn pool(&self, provider: &str) -> Addr<KeyPool> {
+        self.with(|pools| match pools.get(provider) {
+            Some(pool) if pool.connected() => pool.clone(),
+            _ => {
+                let ledger = Arc::clone(&self.ledger);
+                let name = provider.to_owned();
+                let pool = KeyPool::start_in_arbiter(&self.arbiter, |_| KeyPool::new(ledger, name));
+                pools.insert(provider.to_owned(), pool.clone());
+                pool
+            }
+        })
+    }
+
+    /// Providers that have a pool or a ring, but no place in the catalog. A request with an old snapshot may have made
+    /// a ring after its pool had gone.
+    fn gone(&self, catalog: &Catalog) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> = self.ledger.providers().into_iter().collect();
+        self.with(|pools| {
+            pools.retain(|_, pool| pool.connected());
+            names.extend(pools.keys().cloned());
+        });
+        names.retain(|name| !catalog.providers.contains_key(name));
+        names
+    }
+
+    fn with<T>(&self, action: impl FnOnce(&mut BTreeMap<String, Addr<KeyPool>>) -> T) -> T {
+        action(&mut self.pools.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::System;
+
+    use super::*;
+    use crate::routing::outcome::{KeyEffect, RestKind, Scope};
+    use crate::routing::samples;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    fn catalog(providers: &[(&str, usize)]) -> Catalog {
+        let mut catalog = Catalog::default();
+        for (name, keys) in providers {
+            let provider = Arc::new(samples::provider(name, *keys));
+            catalog.providers.insert((*name).to_owned(), provider);
+        }
+        catalog
+    }
+
+    fn pools() -> (Arc<Ledger>, KeyPools) {
+        let ledger = Arc::new(Ledger::new());
+        let arbiter = System::current().arbiter().clone();
+        (Arc::clone(&ledger), KeyPools::new(ledger, arbiter))
+    }
+
+    fn keys(ledger: &Ledger, provider: &str) -> usize {
+        ledger.status(provider, Instant::now()).keys
+    }
+
+    async fn until(mut condition: impl FnMut() -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !condition() {
+            assert!(Instant::now() < deadline, "waited in vain");
+            actix_rt::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[test]
+    fn pools_start_follow_and_stop_with_the_catalogs() {
+        System::new().block_on(async {
+            let (ledger, pools) = pools();
+            pools.sync(&catalog(&[("acme", 1), ("other", 2)])).await;
+            assert_eq!((keys(&ledger, "acme"), keys(&ledger, "other")), (1, 2));
+            pools.sync(&catalog(&[("acme", 3)])).await;
+            assert_eq!(keys(&ledger, "acme"), 3);
+            until(|| ledger.providers() == ["acme"] && pools.get("other").is_none()).await;
+            assert_eq!(
+                pools.get("acme").unwrap().send(Status).await.unwrap().keys,
+                3
+            );
+        });
+    }
+
+    #[test]
+    fn a_provider_that_comes_back_while_its_calls_end_keeps_its_ring() {
+        System::new().block_on(async {
+            let (ledger, pools) = pools();
+            let with = catalog(&[("acme", 1)]);
+            pools.sync(&with).await;
+            let route = samples::route(&with.providers["acme"], "m");
+            let ring = ledger.ring("acme");
+            let held = ring.acquire(Instant::now(), &route, &[]).unwrap().unwrap();
+            pools.sync(&catalog(&[])).await;
+            pools.sync(&with).await;
+            ring.release(held);
+            actix_rt::task::yield_now().await;
+            assert!(Arc::ptr_eq(&ring, &ledger.ring("acme")));
+            assert_eq!(keys(&ledger, "acme"), 1);
+            pools.sync(&catalog(&[])).await;
+            until(|| ledger.providers().is_empty()).await;
+            pools.sync(&with).await;
+            assert_eq!(keys(&ledger, "acme"), 1);
+        });
+    }
+
+    #[test]
+    fn a_provider_that_is_gone_keeps_its_ring_until_the_last_call_ends() {
+        System::new().block_on(async {
+            let (ledger, pools) = pools();
+            let with = catalog(&[("acme", 1)]);
+            pools.sync(&with).await;
+            let route = samples::route(&with.providers["acme"], "m");
+            let ring = ledger.ring("acme");
+            let held = ring.acquire(Instant::now(), &route, &[]).unwrap().unwrap();
+            pools.sync(&catalog(&[])).await;
+            let pool = pools.get("acme").unwrap();
+            assert_eq!(pool.send(Status).await.unwrap().in_flight, 1);
+            ring.release(held);
+            until(|| ledger.providers().is_empty() && !pool.connected()).await;
+        });
+    }
+
+    #[test]
+    fn a_ring_made_by_a_request_with_an_old_snapshot_goes_with_the_next_catalog() {
+        System::new().block_on(async {
+            let (ledger, pools) = pools();
+            ledger.ring("ghost");
+            pools.sync(&catalog(&[])).await;
+            until(|| ledger.providers().is_empty()).await;
+        });
+    }
+
+    #[test]
+    fn keys_are_listed_by_label_and_reset() {
+        System::new().block_on(async {
+            let (ledger, pools) = pools();
+            pools.sync(&catalog(&[("acme", 2)])).await;
+            let effect = KeyEffect::Rest {
+                scope: Scope::Key,
+                kind: RestKind::Banned,
+                duration: Duration::from_secs(60),
+                asked: false,
+            };
+            let digest = samples::key(2).digest;
+            ledger
+                .ring("acme")
+                .report(Instant::now(), &digest, "m", effect);
+            let pool = pools.get("acme").unwrap();
+            let listed = pool.send(List).await.unwrap();
+            assert_eq!(listed[0].label, "KEY_1");
+            assert!(listed[0].resting.is_none() && listed[1].resting.is_some());
+            assert_eq!(pool.send(Status).await.unwrap().cooling, 1);
+            pool.send(Reset).await.unwrap();
+            assert_eq!(pool.send(Status).await.unwrap().cooling, 0);
+        });
+    }
+}

@@ -1,0 +1,215 @@
+//! One provider's keyring and its own limits, behind one lock.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crate::config::catalog::{Limits, ProviderKey, Route};
+use crate::routing::keyring::{KeyView, Keyring, Leased, Resting, RingStatus};
+use crate::routing::outcome::{KeyEffect, RestKind};
+use crate::routing::window::{Admission, Window};
+use crate::secret::Digest;
+
+/// Reserved for a call whose tokens nobody knows yet: a full window refuses it, any other takes it.
+const TOKENS_OF_A_CALL: u64 = 1;
+
+/// The shared state of one provider.
+#[derive(Debug, Default)]
+pub(in crate::actors) struct Ring {
+    state: Mutex<RingState>,
+}
+
+#[derive(Debug, Default)]
+struct RingState {
+    keyring: Keyring,
+    /// The provider's own limits, over all clients.
+    window: Window,
+    /// It has been taken out of the ledger; whoever finds this asks the ledger again.
+    retired: bool,
+}
+
+/// A key and a place within the provider's limits. It goes back by [`Ring::release`], once.
+#[derive(Debug)]
+#[must_use]
+pub(in crate::actors) struct Held {
+    leased: Leased,
+    admission: Option<Admission>,
+}
+
+impl Held {
+    pub(in crate::actors) fn key(&self) -> &Arc<ProviderKey> {
+        self.leased.key()
+    }
+}
+
+impl Ring {
+    /// A key for one call; `None`: the ring is retired.
+    pub(in crate::actors) fn acquire(
+        &self,
+        now: Instant,
+        route: &Route,
+        tried: &[Digest],
+    ) -> Option<Result<Held, Resting>> {
+        let mut state = self.lock();
+        if state.retired {
+            return None;
+        }
+        let leased = match state.keyring.lease(now, &route.model, &route.keys, tried) {
+            Ok(leased) => leased,
+            Err(resting) => return Some(Err(resting)),
+        };
+        let limits = &route.provider.limits;
+        if *limits == Limits::default() {
+            let admission = None;
+            return Some(Ok(Held { leased, admission }));
+        }
+        match state.window.admit(now, limits, TOKENS_OF_A_CALL) {
+            Ok(admission) => Some(Ok(Held {
+                leased,
+                admission: Some(admission),
+            })),
+            Err(refusal) => {
+                state.keyring.release(leased);
+                Some(Err(full(refusal.retry_after)))
+            }
+        }
+    }
+
+    /// Counts the tokens that a call really used towards the provider's own limits.
+    pub(in crate::actors) fn settle(&self, now: Instant, held: &mut Held, tokens: u64) {
+        if let Some(admission) = &mut held.admission {
+            self.lock().window.settle(now, admission, tokens);
+        }
+    }
+
+    /// Takes a key back.
+    pub(in crate::actors) fn release(&self, held: Held) {
+        let mut state = self.lock();
+        state.keyring.release(held.leased);
+        if let Some(admission) = held.admission {
+            state.window.release(admission);
+        }
+    }
+
+    /// What a call came to.
+    pub(in crate::actors) fn report(
+        &self,
+        now: Instant,
+        digest: &Digest,
+        model: &str,
+        effect: KeyEffect,
+    ) {
+        self.lock().keyring.report(now, digest, model, effect);
+    }
+
+    /// When a route's first key can be had; `None`: now, or the route has none.
+    pub(in crate::actors) fn soonest(&self, now: Instant, route: &Route) -> Option<Resting> {
+        self.lock().keyring.soonest(now, &route.model, &route.keys)
+    }
+
+    /// Takes the keys of a new catalog over; false: the ring is retired.
+    pub(in crate::actors) fn sync(&self, keys: &[Arc<ProviderKey>]) -> bool {
+        let mut state = self.lock();
+        if !state.retired {
+            state.keyring.sync(keys);
+        }
+        !state.retired
+    }
+
+    /// Retires the ring if nothing would be lost; whether it is retired.
+    pub(in crate::actors) fn retire(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        let idle = state.keyring.is_idle(now) && state.window.is_idle(now);
+        state.retired |= idle;
+        state.retired
+    }
+
+    pub(in crate::actors) fn is_retired(&self) -> bool {
+        self.lock().retired
+    }
+
+    pub(in crate::actors) fn status(&self, now: Instant) -> RingStatus {
+        self.lock().keyring.status(now)
+    }
+
+    pub(in crate::actors) fn list(&self, now: Instant) -> Vec<KeyView> {
+        self.lock().keyring.list(now)
+    }
+
+    pub(in crate::actors) fn reset(&self) {
+        self.lock().keyring.reset();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RingState> {
+        super::lock(&self.state)
+    }
+}
+
+/// The provider's own limits are full: as if all its keys were banned until there is room.
+fn full(retry_after: Duration) -> Resting {
+    Resting {
+        soonest: Some(retry_after),
+        kind: RestKind::Banned,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::catalog::Provider;
+    use crate::routing::samples;
+
+    fn route(limits: Limits) -> Route {
+        let provider = Provider {
+            limits,
+            ..samples::provider("acme", 2)
+        };
+        samples::route(&Arc::new(provider), "m")
+    }
+
+    #[test]
+    fn a_provider_s_own_limit_refuses_over_all_keys_and_consumes_nothing() {
+        let route = route(Limits {
+            requests_per_minute: Some(1),
+            ..Limits::default()
+        });
+        let now = Instant::now();
+        let ring = Ring::default();
+        let held = ring.acquire(now, &route, &[]).unwrap().unwrap();
+        ring.release(held);
+        let resting = ring.acquire(now, &route, &[]).unwrap().unwrap_err();
+        assert_eq!(resting, full(Duration::from_secs(60)));
+        assert_eq!(ring.status(now).in_flight, 0);
+        let later = now + Duration::from_secs(60);
+        let held = ring.acquire(later, &route, &[]).unwrap().unwrap();
+        ring.release(held);
+    }
+
+    #[test]
+    fn settled_tokens_count_towards_a_provider_s_own_limit() {
+        let route = route(Limits {
+            tokens_per_minute: Some(100),
+            ..Limits::default()
+        });
+        let now = Instant::now();
+        let ring = Ring::default();
+        let mut held = ring.acquire(now, &route, &[]).unwrap().unwrap();
+        ring.settle(now, &mut held, 500);
+        ring.release(held);
+        assert!(ring.acquire(now, &route, &[]).unwrap().is_err());
+    }
+
+    #[test]
+    fn a_provider_s_slots_are_freed_with_the_lease() {
+        let route = route(Limits {
+            concurrent_requests: Some(1),
+            ..Limits::default()
+        });
+        let now = Instant::now();
+        let ring = Ring::default();
+        let held = ring.acquire(now, &route, &[]).unwrap().unwrap();
+        assert!(ring.acquire(now, &route, &[]).unwrap().is_err());
+        ring.release(held);
+        let held = ring.acquire(now, &route, &[]).unwrap().unwrap();
+        ring.release(held);
+    }
+}
