@@ -8,6 +8,9 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+// The layer rule of the source itself.
+mod layers;
+
 mod support;
 
 // The doubles themselves: an upstream or client that does not do what it says proves nothing.
