@@ -139,18 +139,3 @@ impl Protocol {
         }
     }
 }
-
-/// An error as an upstream's body states it, the same for every protocol.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UpstreamError {
-    /// The status named inside the body, which need not be the one of the head.
-    pub status: Option<u16>,
-    /// The error's type, such as `invalid_request_error`.
-    pub kind: Option<String>,
-    /// The error's code, such as `context_length_exceeded`.
-    pub code: Option<String>,
-    /// The member of the request that is to blame.
-    pub param: Option<String>,
-    /// The upstream's words; they may hold secrets until they are scrubbed.
-    pub message: String,
-}
