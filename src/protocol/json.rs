@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::Utf8Error;
 
 use memchr::{memchr_iter, memrchr};
 use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -63,16 +64,23 @@ impl From<JsonFault> for GatewayError {
 
 /// The text of a body or an event: UTF-8, and not nested beyond [`NESTING_LIMIT`]. Its syntax is not checked here.
 pub fn text(bytes: &[u8]) -> Result<&str, JsonFault> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| JsonFault::at(bytes, error.valid_up_to(), "invalid UTF-8"))?;
-    match too_deep(bytes) {
-        Some(offset) => Err(JsonFault::at(
-            bytes,
-            offset,
-            format!("nested more than {NESTING_LIMIT} levels deep"),
-        )),
-        None => Ok(text),
-    }
+    let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error))?;
+    check_nesting(text)?;
+    Ok(text)
+}
+
+/// The fault of bytes that are no UTF-8.
+pub(super) fn not_utf8(bytes: &[u8], error: Utf8Error) -> JsonFault {
+    JsonFault::at(bytes, error.valid_up_to(), "invalid UTF-8")
+}
+
+/// Refuses a text that is nested beyond [`NESTING_LIMIT`].
+pub(super) fn check_nesting(text: &str) -> Result<(), JsonFault> {
+    let bytes = text.as_bytes();
+    too_deep(bytes).map_or(Ok(()), |offset| {
+        let message = format!("nested more than {NESTING_LIMIT} levels deep");
+        Err(JsonFault::at(bytes, offset, message))
+    })
 }
 
 /// Where the nesting exceeds the limit. Counting brackets is nearly free, and only a text with more of them than

@@ -43,7 +43,10 @@ impl RawObject {
     /// # Errors
     /// The bytes are not JSON, more than one value, no object, or nested too deep ([`json::NESTING_LIMIT`]).
     pub fn parse(source: Bytes) -> Result<Self, JsonFault> {
-        let text = json::text(&source)?;
+        let bytes = source.clone();
+        let source = ByteString::try_from(source).map_err(|error| json::not_utf8(&bytes, error))?;
+        let text: &str = &source;
+        json::check_nesting(text)?;
         let mut members = Vec::with_capacity(16);
         json::members(text, |name, value| {
             // A value is always a part of the text; a name is unless it had to be decoded.
@@ -56,11 +59,6 @@ impl RawObject {
             };
             let name = plain.map_or_else(|| Name::Decoded(name.into()), Name::Plain);
             members.push(Member { name, value });
-        })?;
-        let source = ByteString::try_from(source).map_err(|_| JsonFault {
-            message: "invalid UTF-8".to_owned(),
-            line: 1,
-            column: 1,
         })?;
         Ok(Self { source, members })
     }

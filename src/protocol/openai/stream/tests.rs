@@ -1,6 +1,7 @@
 //! OpenAI streams: what commits, what ends, what is dropped, and what it cost.
 
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use crate::conversation::Usage;
 use crate::protocol::sse::{Decoder, Event, LINE_LIMIT};
@@ -482,5 +483,71 @@ fn a_stream_split_at_every_byte_reads_alike() {
     assert_eq!(whole.last().unwrap().verdict, Verdict::End);
     for cut in 1..stream.len() {
         assert_eq!(read(cut), whole, "cut at {cut}");
+    }
+}
+
+/// A member, or nothing, with white space wherever it may stand.
+fn member(name: &'static str, values: &[&'static str]) -> impl Strategy<Value = String> {
+    let space = || prop::sample::select(vec!["", " ", "\t", "\n "]);
+    let value = prop::sample::select(values.to_vec());
+    let written =
+        (space(), space(), space(), value).prop_map(move |(before, colon, after, value)| {
+            format!("{before}\"{name}\"{colon}:{after}{value}{before}")
+        });
+    prop::option::of(written).prop_map(Option::unwrap_or_default)
+}
+
+fn object(members: &[String]) -> String {
+    let members: Vec<&str> = members
+        .iter()
+        .map(String::as_str)
+        .filter(|text| !text.is_empty())
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+proptest! {
+    #[test]
+    fn what_is_not_decoded_would_have_said_nothing(
+        finish in member("finish_reason", &["null", "\"\"", "\"stop\"", "\"error\"", "7"]),
+        delta in member("delta", &[
+            "{}",
+            r#"{"content":"a"}"#,
+            r#"{"content":"\"finish_reason\":\"stop\""}"#,
+            r#"{"content":"usage"}"#,
+        ]),
+        usage in member("usage", &["null", "{}", r#"{"prompt_tokens":1}"#, "\"\""]),
+        error in member("error", &["null", "{}", "\"\"", "\"x\"", r#"{"message":"x"}"#, "false"]),
+        kind in member("object", &["\"chat.completion.chunk\"", "\"error\""]),
+        choices in 0..3_u8,
+    ) {
+        let choices = match choices {
+            0 => "\"choices\":[]".to_owned(),
+            1 => format!("\"choices\" : [ {} ]", object(&[delta, finish])),
+            _ => String::new(),
+        };
+        let event = event(&object(&[kind, choices, usage, error]).replace('\n', " "));
+        let (mut fresh, mut running) = (reader(), running());
+        prop_assert_eq!(fresh.read(&event).verdict, running.read(&event).verdict);
+        prop_assert_eq!(fresh.complete(), running.complete());
+        prop_assert_eq!(fresh.usage(), running.usage());
+    }
+
+    #[test]
+    fn nothing_that_arrives_does_harm(
+        data in "([{}\\[\\]\",: 0-9nul]|\"choices\"|\"delta\"|\"usage\"|\"error\"|\"index\"|\"type\"|null){0,24}",
+        name in prop::option::of("[a-z_]{0,5}|error|message_start|message_delta"),
+    ) {
+        let name = name.map_or_else(String::new, |name| format!("event: {name}\n"));
+        let raw = format!("{name}data: {data}\n\n");
+        for protocol in [Protocol::OpenAi, Protocol::Anthropic] {
+            let mut reader = StreamReader::new(protocol, 1);
+            reader.read(&Event::parse(Bytes::from(raw.clone())));
+            protocol.stream_text(std::iter::once(raw.as_bytes()));
+            let _ = protocol.read_answer(data.as_bytes());
+            protocol.answer_text(data.as_bytes());
+            protocol.read_error(data.as_bytes());
+            protocol.is_own_error_shape(data.as_bytes());
+        }
     }
 }
