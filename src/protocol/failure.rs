@@ -10,7 +10,7 @@ pub struct UpstreamError {
     pub status: Option<u16>,
     /// Its `type`, or what stands for it, such as Gemini's `RESOURCE_EXHAUSTED`.
     pub kind: Option<String>,
-    /// Its `code`, where that is a name.
+    /// Its `code`, where that is a name, or the first `reason` among Gemini's details, such as `API_KEY_INVALID`.
     pub code: Option<String>,
     /// The member of the request that it is about.
     pub param: Option<String>,
@@ -45,6 +45,7 @@ struct Members<'a> {
     code: Option<&'a str>,
     status: Option<&'a str>,
     param: Option<&'a str>,
+    details: Option<&'a str>,
 }
 
 impl<'a> Members<'a> {
@@ -60,6 +61,7 @@ impl<'a> Members<'a> {
                 "code" => found.code = value,
                 "status" | "status_code" => found.status = value,
                 "param" => found.param = value,
+                "details" => found.details = value,
                 _ => {}
             }
         })
@@ -76,7 +78,7 @@ impl<'a> Members<'a> {
         UpstreamError {
             status: status(self.code).or_else(|| status(self.status)),
             kind: name(self.kind).or_else(|| name(self.status)),
-            code: name(self.code),
+            code: name(self.code).or_else(|| reason(self.details?)),
             param: self.param.and_then(json::string).map(Into::into),
             message,
         }
@@ -112,6 +114,19 @@ fn wrapped(text: &str, levels: u8) -> Option<UpstreamError> {
                 })
         }
     }
+}
+
+/// The first reason that one of these details gives.
+fn reason(details: &str) -> Option<String> {
+    let mut reason = None;
+    let _ = json::elements(details, |detail| {
+        let _ = json::members(detail, |name, value| {
+            if name == "reason" && reason.is_none() {
+                reason = json::string(value).map(Into::into);
+            }
+        });
+    });
+    reason
 }
 
 /// The text of a string; anything else as it is written.
@@ -172,6 +187,10 @@ mod tests {
             (
                 "[{\n \"error\": {\"code\": 400, \"message\": \"Key\", \"status\": \"INVALID_ARGUMENT\"}}\n]",
                 error(Some(400), "INVALID_ARGUMENT", "", "", "Key"),
+            ),
+            (
+                r#"{"error":{"code":400,"message":"Key","status":"INVALID_ARGUMENT","details":[{"@type":"a"},{"reason":"API_KEY_INVALID"},{"reason":"b"}]}}"#,
+                error(Some(400), "INVALID_ARGUMENT", "API_KEY_INVALID", "", "Key"),
             ),
             (
                 r#"{"error":{"code":"502","message":"Bad","metadata":{"raw":"x"}},"user_id":"u"}"#,
