@@ -83,6 +83,13 @@ impl Scrubber {
         clean
     }
 
+    /// Bytes of the longest known secret.
+    pub fn longest(&self) -> usize {
+        self.matcher
+            .as_ref()
+            .map_or(0, AhoCorasick::max_pattern_len)
+    }
+
     /// Whether the bytes hold a known secret.
     pub fn finds(&self, bytes: &[u8]) -> bool {
         self.matcher

@@ -1,0 +1,259 @@
+//! One request as the request log receives it: plain data, cheap to fill while the request is still being served.
+//! It decodes nothing; `row` does, later and elsewhere.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::config::catalog::Client;
+use crate::conversation::Usage;
+use crate::protocol::Protocol;
+
+/// One request, before its content is decoded, scrubbed and cut.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Our id of the row, a UUID v7.
+    pub id: Uuid,
+    /// What the client reads as `x-request-id`; it may have chosen it, so it need not be unique.
+    pub request_id: String,
+    /// When the request arrived.
+    pub started: SystemTime,
+    /// The path, without query.
+    pub endpoint: String,
+    /// The HTTP method.
+    pub method: &'static str,
+    /// Who asked.
+    pub client: Option<Arc<Client>>,
+    /// The client's protocol: the form of `request` and `answer`.
+    pub protocol: Protocol,
+    /// The model that the client named.
+    pub requested_model: Option<String>,
+    /// The provider that answered or failed last.
+    pub provider: Option<String>,
+    /// That provider's name of the model.
+    pub model: Option<String>,
+    /// Label of the key that was used last, never the key.
+    pub provider_key: Option<String>,
+    /// The client's body.
+    pub request: Option<Bytes>,
+    /// The status sent; 499 if the client left before one was.
+    pub status: u16,
+    /// From arrival to the end of the answer.
+    pub elapsed: Duration,
+    /// From arrival to the first content sent.
+    pub first_token: Option<Duration>,
+    /// What was sent.
+    pub answer: Answer,
+    /// Tokens, counted OpenAI's way.
+    pub usage: Option<Usage>,
+    /// The upstream's own usage object, as JSON.
+    pub usage_raw: Option<String>,
+    /// Calls beyond the first.
+    pub retries: u32,
+    /// Whether a stream was asked for.
+    pub streaming: bool,
+    /// What went wrong.
+    pub error: Option<RecordError>,
+    /// Every call made, in order.
+    pub attempts: Vec<AttemptRecord>,
+    /// What a conversion dropped or changed.
+    pub loss: Option<String>,
+}
+
+/// The end of a request that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordError {
+    /// Low-cardinality name, for the `error_type` column.
+    pub name: &'static str,
+    /// Words for people.
+    pub message: String,
+}
+
+/// What was sent to the client, in its protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing worth keeping.
+    None,
+    /// A body.
+    Whole(Bytes),
+    /// The raw events of a stream; the sender caps them.
+    Events(Vec<Bytes>),
+    /// Content given up because the log queue was filling: bytes of the request and of the answer.
+    Stripped {
+        /// Bytes of the client's body.
+        request: usize,
+        /// Bytes of the answer.
+        answer: usize,
+    },
+}
+
+impl Answer {
+    fn weight(&self) -> usize {
+        match self {
+            Self::None | Self::Stripped { .. } => 0,
+            Self::Whole(body) => body.len(),
+            Self::Events(events) => events
+                .iter()
+                .map(|event| size_of::<Bytes>() + event.len())
+                .sum(),
+        }
+    }
+}
+
+/// One call to an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// The route's id.
+    pub route: String,
+    /// The provider called.
+    pub provider: String,
+    /// Its name of the model.
+    pub model: String,
+    /// The protocol spoken.
+    pub protocol: Protocol,
+    /// Label of the key.
+    pub key: Option<String>,
+    /// The upstream's status, if there was one.
+    pub status: Option<u16>,
+    /// Low-cardinality name of how it ended.
+    pub outcome: &'static str,
+    /// From the call to its end.
+    pub elapsed: Duration,
+    /// From the call to the first content.
+    pub first_token: Option<Duration>,
+    /// Tokens of this call.
+    pub usage: Option<Usage>,
+}
+
+impl AttemptRecord {
+    fn weight(&self) -> usize {
+        size_of::<Self>()
+            + self.route.len()
+            + self.provider.len()
+            + self.model.len()
+            + length(self.key.as_deref())
+    }
+}
+
+impl Record {
+    /// Bytes it holds, for the bound of the queue.
+    pub fn weight(&self) -> usize {
+        let texts = [
+            &self.requested_model,
+            &self.provider,
+            &self.model,
+            &self.provider_key,
+            &self.usage_raw,
+            &self.loss,
+        ];
+        size_of::<Self>()
+            + self.request_id.len()
+            + self.endpoint.len()
+            + texts
+                .into_iter()
+                .map(|text| length(text.as_deref()))
+                .sum::<usize>()
+            + self.error.as_ref().map_or(0, |error| error.message.len())
+            + self
+                .attempts
+                .iter()
+                .map(AttemptRecord::weight)
+                .sum::<usize>()
+            + self.content_weight()
+    }
+
+    /// Bytes that `strip_content` frees.
+    pub fn content_weight(&self) -> usize {
+        self.request.as_ref().map_or(0, Bytes::len) + self.answer.weight()
+    }
+
+    /// Drops prompt and answer and remembers how long they were. Without content nothing changes.
+    pub fn strip_content(&mut self) {
+        if self.request.is_none() && matches!(self.answer, Answer::None | Answer::Stripped { .. }) {
+            return;
+        }
+        let request = self.request.take().map_or(0, |body| body.len());
+        let answer = match std::mem::replace(&mut self.answer, Answer::None) {
+            Answer::None | Answer::Stripped { .. } => 0,
+            Answer::Whole(body) => body.len(),
+            Answer::Events(events) => events.iter().map(Bytes::len).sum(),
+        };
+        self.answer = Answer::Stripped { request, answer };
+    }
+}
+
+fn length(text: Option<&str>) -> usize {
+    text.map_or(0, str::len)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A record of a plain success, for tests to change.
+    pub(crate) fn record(request_id: &str) -> Record {
+        Record {
+            id: Uuid::now_v7(),
+            request_id: request_id.to_owned(),
+            started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+            endpoint: "/v1/chat/completions".to_owned(),
+            method: "POST",
+            client: None,
+            protocol: Protocol::OpenAi,
+            requested_model: Some("small".to_owned()),
+            provider: Some("openai".to_owned()),
+            model: Some("gpt-x".to_owned()),
+            provider_key: Some("OPENAI_API_KEY_2".to_owned()),
+            request: None,
+            status: 200,
+            elapsed: Duration::from_millis(1234),
+            first_token: None,
+            answer: Answer::None,
+            usage: None,
+            usage_raw: None,
+            retries: 0,
+            streaming: false,
+            error: None,
+            attempts: Vec::new(),
+            loss: None,
+        }
+    }
+
+    #[test]
+    fn a_record_weighs_what_it_holds() {
+        let mut record = record("r");
+        let empty = record.weight();
+        record.request = Some(Bytes::from(vec![b'x'; 1000]));
+        record.answer = Answer::Whole(Bytes::from_static(b"answer"));
+        assert_eq!(record.weight(), empty + 1006);
+        assert_eq!(record.content_weight(), 1006);
+        record.loss = Some("12345".to_owned());
+        assert_eq!(record.weight(), empty + 1011);
+    }
+
+    #[test]
+    fn a_stripped_record_tells_how_much_it_lost() {
+        let mut record = record("r");
+        let empty = record.weight();
+        record.request = Some(Bytes::from_static(b"{}"));
+        record.answer = Answer::Events(vec![Bytes::from_static(b"abc"), Bytes::from_static(b"d")]);
+        record.strip_content();
+        let stripped = Answer::Stripped {
+            request: 2,
+            answer: 4,
+        };
+        assert_eq!(record.answer, stripped);
+        assert_eq!(record.weight(), empty);
+        record.strip_content();
+        assert_eq!(record.answer, stripped);
+    }
+
+    #[test]
+    fn a_record_without_content_has_nothing_to_strip() {
+        let mut record = record("r");
+        record.strip_content();
+        assert_eq!(record.answer, Answer::None);
+    }
+}

@@ -1,0 +1,198 @@
+//! A record as the table keeps it: decoded, scrubbed, cut. Pure, and never without a result: what cannot be read
+//! becomes an absent value, not an error.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use diesel::prelude::*;
+use jiff::Timestamp;
+
+use self::text::Cleaner;
+use super::record::{Answer, Record};
+use super::schema::request_logs;
+use crate::config::settings::{LogContent, Settings};
+use crate::secret::{Digest, Scrubber};
+
+mod attempts;
+mod request;
+mod text;
+
+/// Names and labels are cut there.
+const NAME_LIMIT: usize = 1024;
+
+/// Error messages, usage objects and losses are cut there.
+const NOTE_LIMIT: usize = 8 * 1024;
+
+/// What the request log keeps of prompts and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    /// Text, or counts alone.
+    pub mode: LogContent,
+    /// Texts are cut there, in bytes.
+    pub max_bytes: usize,
+}
+
+impl From<&Settings> for Content {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            mode: settings.log_content,
+            max_bytes: settings.log_content_max_bytes,
+        }
+    }
+}
+
+/// A row of `request_logs`; fields are columns.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Insertable, Queryable, Selectable)]
+#[diesel(table_name = request_logs)]
+#[diesel(treat_none_as_default_value = false)]
+pub struct Row {
+    /// UUID v7.
+    pub id: String,
+    /// What the client read as `x-request-id`.
+    pub request_id: String,
+    /// Arrival: RFC 3339, UTC, milliseconds.
+    pub timestamp: String,
+    /// Path without query.
+    pub endpoint: String,
+    /// HTTP method.
+    pub method: String,
+    /// SHA-256 of the client's key, hexadecimal.
+    pub client_api_key_hash: Option<String>,
+    /// The model that the client named.
+    pub requested_model: Option<String>,
+    /// The provider that answered or failed last.
+    pub resolved_provider: Option<String>,
+    /// That provider's name of the model.
+    pub resolved_model: Option<String>,
+    /// JSON object: the body's other members, large ones as a note of their size.
+    pub parameters: String,
+    /// JSON array of messages, perhaps cut; or an object of counts; none if the body could not be read.
+    pub messages: Option<String>,
+    /// Status sent.
+    pub response_status: i32,
+    /// From arrival to the end of the answer.
+    pub response_time_ms: i64,
+    /// The answer's text, perhaps cut.
+    pub response_content: Option<String>,
+    /// JSON: the upstream's own usage object.
+    pub response_usage: Option<String>,
+    /// Label of the key used last.
+    pub provider_api_key_used: Option<String>,
+    /// Calls beyond the first.
+    pub provider_retries: i32,
+    /// 1: a stream was asked for.
+    pub is_streaming: i16,
+    /// Words for people.
+    pub error_message: Option<String>,
+    /// Low-cardinality name.
+    pub error_type: Option<String>,
+    /// Name of the client.
+    pub client: Option<String>,
+    /// All input, cached included.
+    pub prompt_tokens: Option<i64>,
+    /// All output, reasoning included.
+    pub completion_tokens: Option<i64>,
+    /// Input read from the provider's cache.
+    pub cached_tokens: Option<i64>,
+    /// Input written to the provider's cache.
+    pub cache_write_tokens: Option<i64>,
+    /// Output spent on reasoning.
+    pub reasoning_tokens: Option<i64>,
+    /// From arrival to the first content sent.
+    pub first_token_ms: Option<i64>,
+    /// JSON array: every call made.
+    pub attempts: String,
+    /// What a conversion dropped or changed.
+    pub loss: Option<String>,
+}
+
+/// Converts a record. Every text that is not ours passes the scrubber before it is cut.
+pub fn row(record: &Record, content: Content, scrubber: &Scrubber) -> Row {
+    let cleaner = Cleaner::new(scrubber);
+    let name = |text: &Option<String>| Some(cleaner.clean(text.as_deref()?, NAME_LIMIT));
+    let note = |text: &Option<String>| Some(cleaner.clean(text.as_deref()?, NOTE_LIMIT));
+    let request = request::read(record, content, &cleaner);
+    let usage = record.usage.as_ref();
+    let error = record.error.as_ref();
+    Row {
+        id: record.id.to_string(),
+        request_id: cleaner.clean(&record.request_id, NAME_LIMIT),
+        timestamp: timestamp(record.started),
+        endpoint: cleaner.clean(&record.endpoint, NAME_LIMIT),
+        method: record.method.to_owned(),
+        client_api_key_hash: record
+            .client
+            .as_ref()
+            .map(|client| hexadecimal(&client.digest)),
+        requested_model: name(&record.requested_model),
+        resolved_provider: name(&record.provider),
+        resolved_model: name(&record.model),
+        parameters: request.parameters,
+        messages: request.messages,
+        response_status: i32::from(record.status),
+        response_time_ms: milliseconds(record.elapsed),
+        response_content: answer(record, content, &cleaner),
+        response_usage: note(&record.usage_raw),
+        provider_api_key_used: name(&record.provider_key),
+        provider_retries: i32::try_from(record.retries).unwrap_or(i32::MAX),
+        is_streaming: i16::from(record.streaming),
+        error_message: error.map(|error| cleaner.clean(&error.message, NOTE_LIMIT)),
+        error_type: error.map(|error| error.name.to_owned()),
+        client: record
+            .client
+            .as_ref()
+            .map(|client| cleaner.clean(&client.name, NAME_LIMIT)),
+        prompt_tokens: usage.map(|usage| integer(usage.input)),
+        completion_tokens: usage.map(|usage| integer(usage.output)),
+        cached_tokens: usage.map(|usage| integer(usage.cache_read)),
+        cache_write_tokens: usage.map(|usage| integer(usage.cache_write)),
+        reasoning_tokens: usage.map(|usage| integer(usage.reasoning)),
+        first_token_ms: record.first_token.map(milliseconds),
+        attempts: cleaner.clean(&attempts::json(&record.attempts), usize::MAX),
+        loss: note(&record.loss),
+    }
+}
+
+/// The text of the answer, as far as it is kept.
+fn answer(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> Option<String> {
+    if content.mode == LogContent::Metadata {
+        return None;
+    }
+    let text = match &record.answer {
+        Answer::None => return None,
+        Answer::Stripped { answer: 0, .. } => return None,
+        Answer::Stripped { answer, .. } => return Some(text::cut_mark(*answer)),
+        Answer::Whole(body) => record.protocol.answer_text(body)?,
+        Answer::Events(events) => record
+            .protocol
+            .stream_text(events.iter().map(AsRef::as_ref)),
+    };
+    Some(cleaner.clean(&text, content.max_bytes))
+}
+
+/// RFC 3339, UTC, milliseconds: texts of this form sort as the times do.
+pub(super) fn timestamp(time: SystemTime) -> String {
+    let timestamp = Timestamp::try_from(time).unwrap_or_default();
+    format!("{timestamp:.3}")
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn integer(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn hexadecimal(digest: &Digest) -> String {
+    digest
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Tests of whole rows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::config::catalog::{Client, Limits};
+use crate::conversation::Usage;
+use crate::protocol::Protocol;
+use crate::secret::{Secret, digest};
+use crate::storage::record::RecordError;
+use crate::storage::record::tests::record;
+
+const FULL: Content = Content {
+    mode: LogContent::Full,
+    max_bytes: 1000,
+};
+
+const METADATA: Content = Content {
+    mode: LogContent::Metadata,
+    max_bytes: 1000,
+};
+
+fn scrubber() -> Scrubber {
+    Scrubber::new([(Secret::new("sk-12345678"), "KEY_1".to_owned())])
+}
+
+fn filled() -> Record {
+    Record {
+        client: Some(Arc::new(Client {
+            name: "client-1".to_owned(),
+            digest: digest("secret"),
+            limits: Limits::default(),
+        })),
+        request: Some(Bytes::from_static(
+            br#"{"model":"small","temperature":0.5,"messages":[{"role":"user","content":"Hi"}]}"#,
+        )),
+        answer: Answer::Whole(Bytes::from_static(
+            br#"{"choices":[{"index":0,"message":{"role":"assistant","content":"Hello sk-12345678"}}]}"#,
+        )),
+        first_token: Some(Duration::from_micros(45_678)),
+        usage: Some(Usage {
+            input: 9,
+            cache_read: 4,
+            cache_write: 1,
+            output: u64::MAX,
+            reasoning: 2,
+        }),
+        usage_raw: Some(r#"{"prompt_tokens":9}"#.to_owned()),
+        retries: 1,
+        streaming: true,
+        error: Some(RecordError {
+            name: "upstream_cut",
+            message: "the key sk-12345678 was refused".to_owned(),
+        }),
+        loss: Some("top_k dropped".to_owned()),
+        ..record("r-1")
+    }
+}
+
+#[test]
+fn every_column_is_filled_from_the_record() {
+    let record = filled();
+    let text = |text: &str| Some(text.to_owned());
+    let expected = Row {
+        id: record.id.to_string(),
+        request_id: "r-1".to_owned(),
+        timestamp: "2023-11-14T22:13:20.123Z".to_owned(),
+        endpoint: "/v1/chat/completions".to_owned(),
+        method: "POST".to_owned(),
+        client_api_key_hash: text(
+            "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b",
+        ),
+        requested_model: text("small"),
+        resolved_provider: text("openai"),
+        resolved_model: text("gpt-x"),
+        parameters: r#"{"temperature":0.5}"#.to_owned(),
+        messages: text(r#"[{"role":"user","content":"Hi"}]"#),
+        response_status: 200,
+        response_time_ms: 1234,
+        response_content: text("Hello [KEY_1]"),
+        response_usage: text(r#"{"prompt_tokens":9}"#),
+        provider_api_key_used: text("OPENAI_API_KEY_2"),
+        provider_retries: 1,
+        is_streaming: 1,
+        error_message: text("the key [KEY_1] was refused"),
+        error_type: text("upstream_cut"),
+        client: text("client-1"),
+        prompt_tokens: Some(9),
+        completion_tokens: Some(i64::MAX),
+        cached_tokens: Some(4),
+        cache_write_tokens: Some(1),
+        reasoning_tokens: Some(2),
+        first_token_ms: Some(45),
+        attempts: "[]".to_owned(),
+        loss: text("top_k dropped"),
+    };
+    assert_eq!(row(&record, FULL, &scrubber()), expected);
+}
+
+#[test]
+fn metadata_mode_keeps_counts_and_parameters_only() {
+    let row = row(&filled(), METADATA, &scrubber());
+    assert_eq!(row.messages.as_deref(), Some(r#"{"count":1}"#));
+    assert_eq!(row.response_content, None);
+    assert_eq!(row.parameters, r#"{"temperature":0.5}"#);
+    assert_eq!(row.prompt_tokens, Some(9));
+}
+
+#[test]
+fn content_is_cut_at_its_limit() {
+    let content = Content {
+        max_bytes: 5,
+        ..FULL
+    };
+    let row = row(&filled(), content, &scrubber());
+    assert_eq!(row.messages.as_deref(), Some("[{\"ro…[cut: 27 bytes]"));
+    assert_eq!(
+        row.response_content.as_deref(),
+        Some("Hello…[cut: 12 bytes]")
+    );
+}
+
+#[test]
+fn the_text_of_a_stream_is_put_together() {
+    let record = Record {
+        protocol: Protocol::OpenAi,
+        answer: Answer::Events(vec![
+            Bytes::from_static(
+                b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"}}]}\n\n",
+            ),
+            Bytes::from_static(
+                b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"lo\"}}]}\n\n",
+            ),
+            Bytes::from_static(b"data: [DONE]\n\n"),
+        ]),
+        ..record("r")
+    };
+    let row = row(&record, FULL, &scrubber());
+    assert_eq!(row.response_content.as_deref(), Some("Hello"));
+}
+
+#[test]
+fn a_stripped_record_says_how_much_is_missing() {
+    let mut record = filled();
+    record.strip_content();
+    let stripped = row(&record, FULL, &scrubber());
+    assert_eq!(stripped.messages.as_deref(), Some("…[cut: 79 bytes]"));
+    assert_eq!(
+        stripped.response_content.as_deref(),
+        Some("…[cut: 86 bytes]")
+    );
+    assert_eq!(stripped.parameters, "{}");
+    let counted = row(&record, METADATA, &scrubber());
+    assert_eq!((counted.messages, counted.response_content), (None, None));
+}
+
+#[test]
+fn a_time_before_1970_or_beyond_all_calendars_is_still_a_timestamp() {
+    let far = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 50);
+    assert_eq!(timestamp(far), "1970-01-01T00:00:00.000Z");
+    let early = SystemTime::UNIX_EPOCH - Duration::from_millis(1);
+    assert_eq!(timestamp(early), "1969-12-31T23:59:59.999Z");
+}
