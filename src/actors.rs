@@ -3,5 +3,6 @@
 
 pub mod key_pool;
 pub mod ledger;
+pub mod logger;
 pub mod rate_limiter;
 pub mod registry;
