@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::*;
 use crate::config::catalog::{Client, Limits};
@@ -162,4 +163,31 @@ fn a_time_before_1970_or_beyond_all_calendars_is_still_a_timestamp() {
     assert_eq!(timestamp(far), "1970-01-01T00:00:00.000Z");
     let early = SystemTime::UNIX_EPOCH - Duration::from_millis(1);
     assert_eq!(timestamp(early), "1969-12-31T23:59:59.999Z");
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_sent_makes_a_row_without_nul(
+        anthropic in any::<bool>(),
+        request in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..80),
+            "\\{\"(messages|system|stop)\":(\\[|\"\u{0}|1|\\{)?\\]?,?\"a\":.{0,9}\\}?".prop_map(String::into_bytes),
+        ],
+        events in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..4),
+        name in "[a\u{0}é\u{2028}]{0,8}",
+    ) {
+        let record = Record {
+            protocol: if anthropic { Protocol::Anthropic } else { Protocol::OpenAi },
+            request: Some(request.into()),
+            answer: Answer::Events(events.into_iter().map(Bytes::from).collect()),
+            requested_model: Some(name),
+            ..record("r\0")
+        };
+        let row = row(&record, FULL, &scrubber());
+        let texts = [Some(row.request_id), row.requested_model, row.messages, row.response_content];
+        for text in texts.into_iter().flatten() {
+            prop_assert!(!text.contains('\0'), "{:?}", text);
+        }
+        prop_assert!(serde_json::from_str::<serde_json::Value>(&row.parameters).is_ok());
+    }
 }
