@@ -40,6 +40,19 @@ fn requests_are_admitted_up_to_the_limit_of_a_sliding_minute() {
 }
 
 #[test]
+fn a_burst_that_is_counted_together_leaves_with_its_latest() {
+    let limits = limits(2, 0, 0);
+    let start = Instant::now();
+    let at = |milliseconds| start + Duration::from_millis(milliseconds);
+    let mut window = Window::default();
+    assert!(window.admit(at(0), &limits, 0).is_ok());
+    assert!(window.admit(at(200), &limits, 0).is_ok());
+    let refusal = window.admit(at(60_100), &limits, 0).unwrap_err();
+    assert_eq!(refusal.retry_after, Duration::from_millis(100));
+    assert!(window.admit(at(60_200), &limits, 0).is_ok());
+}
+
+#[test]
 fn what_is_refused_consumes_nothing() {
     let limits = limits(5, 100, 5);
     let now = Instant::now();
@@ -311,6 +324,28 @@ proptest! {
             window.release(admission);
         }
         prop_assert!(window.is_idle(now + SPAN));
+    }
+}
+
+proptest! {
+    /// Bursts that share an entry, and attempts around the moment at which they leave.
+    #[test]
+    fn no_burst_gets_over_a_limit_in_any_minute(
+        gaps in prop::collection::vec(prop_oneof![0..260u64, 59_500..60_300u64], 1..60),
+        limit in 1..6u64,
+    ) {
+        let limits = limits(limit, 0, 0);
+        let mut now = Instant::now();
+        let mut window = Window::default();
+        let mut seen: Vec<Seen> = Vec::new();
+        for gap in gaps {
+            now += Duration::from_millis(gap);
+            if let Ok(admission) = window.admit(now, &limits, 0) {
+                seen.push(Seen { at: now, reserved: 0 });
+                window.release(admission);
+            }
+        }
+        prop_assert!(busiest_minute(&seen).0 <= limit);
     }
 }
 
