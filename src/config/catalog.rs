@@ -9,6 +9,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
+use super::settings::Settings;
 use crate::protocol::Protocol;
 use crate::secret::{Digest, Scrubber, Secret};
 
@@ -27,6 +28,30 @@ pub struct Catalog {
     pub faults: Vec<Finding>,
     /// What is odd, but works.
     pub warnings: Vec<Finding>,
+}
+
+impl Catalog {
+    /// A model by its logical name.
+    pub fn model(&self, name: &str) -> Option<&Arc<Model>> {
+        self.models.get(name)
+    }
+
+    /// Why the gateway must not start with these settings: the faults if `fail_on_startup_validation` is set, and no client
+    /// key if `require_client_api_key` is.
+    pub fn reasons_not_to_start(&self, settings: &Settings) -> Vec<Finding> {
+        let mut reasons = Vec::new();
+        if settings.require_client_api_key && self.clients.is_empty() {
+            reasons.push(Finding {
+                source: PathBuf::from("CLIENT_API_KEY"),
+                position: None,
+                message: "is not set, and REQUIRE_CLIENT_API_KEY is true".to_owned(),
+            });
+        }
+        if settings.fail_on_startup_validation {
+            reasons.extend_from_slice(&self.faults);
+        }
+        reasons
+    }
 }
 
 /// One thing to tell about a file.
@@ -82,7 +107,7 @@ pub enum Origin {
 }
 
 /// A provider as one file describes it, with its keys.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Provider {
     /// The file's stem: the name that routes use.
     pub name: String,

@@ -4,6 +4,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod load;
+mod values;
+
+pub use load::config_dir;
+
 /// Settings of the process, as meant. Read once at start; models, providers and keys are what reloads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -98,3 +103,6 @@ pub enum LogContent {
     /// Counts and parameters only.
     Metadata,
 }
+
+#[cfg(test)]
+mod tests;
