@@ -293,17 +293,8 @@ const MANY: u64 = 1 << 40;
 
 /// What a single value cannot tell.
 fn check(settings: &Settings, values: &mut Values<'_>) {
-    let url = &settings.database_url;
-    if url.starts_with("postgres") {
-        values.fault(
-            "database_url",
-            "names PostgreSQL, which comes with a later version: use sqlite:///./model-proxy.db until then",
-        );
-    } else if !url.is_empty() && url.strip_prefix("sqlite:///").is_none_or(str::is_empty) {
-        values.fault(
-            "database_url",
-            "must be sqlite:///relative/path or sqlite:////absolute/path",
-        );
+    if let Err(wrong) = check_database(&settings.database_url) {
+        values.fault("database_url", wrong);
     }
     if settings.host.contains(char::is_whitespace) {
         values.fault("host", "must be an address or a host name");
@@ -326,6 +317,22 @@ fn check(settings: &Settings, values: &mut Values<'_>) {
             "body_budget_bytes",
             "must not be less than body_limit_bytes",
         );
+    }
+}
+
+/// The kind of database alone, so that it is told together with every other fault; the rest of the address is `storage`'s
+/// to judge. Nothing of it is shown: it may hold a password.
+fn check_database(url: &str) -> Result<(), &'static str> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let dialect = scheme.split('+').next().unwrap_or_default();
+    match dialect.to_ascii_lowercase().as_str() {
+        "sqlite" => Ok(()),
+        "postgres" | "postgresql" => Err(
+            "names PostgreSQL, which comes with a later version: use sqlite:///./model-proxy.db until then",
+        ),
+        // That it is empty has been said.
+        _ if url.is_empty() => Ok(()),
+        _ => Err("must be sqlite:///relative/path or sqlite:////absolute/path"),
     }
 }
 

@@ -223,7 +223,7 @@ fn values_that_make_no_sense_are_refused() {
         ("REQUIRE_CLIENT_API_KEY", "maybe"),
         ("LOG_CONTENT", "some"),
         ("DATABASE_URL", "model-proxy.db"),
-        ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "mysql://h/d"),
         ("BODY_BUDGET_BYTES", "1000"),
         ("HOST", "local host"),
     ] {
