@@ -1,1 +1,9 @@
-//! Calls to providers over awc.
+//! Calls to providers over awc: one request, its body, and the faults of both. What a fault means is judged elsewhere.
+
+pub mod body;
+pub mod client;
+pub mod request;
+
+pub use body::UpstreamBody;
+pub use client::Clients;
+pub use request::{Call, Forwarded, SendFault, send};

@@ -1,0 +1,275 @@
+//! One request to a provider: address, headers, key, body, and how sending it can fail.
+
+use std::cell::Cell;
+use std::error::Error as _;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use actix_web::error::ParseError;
+use awc::error::{ConnectError, SendRequestError};
+use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::client::{self, CONNECTED, Clients};
+use crate::config::catalog::{Provider, ProviderKey, Route};
+use crate::error::{FaultKind, Phase};
+use crate::protocol::Protocol;
+
+/// The answer of an upstream before its body is read.
+pub type Response = awc::ClientResponse;
+
+const USER_AGENT: &str = concat!("model-proxy/", env!("CARGO_PKG_VERSION"));
+
+/// What of the client's headers goes up.
+#[derive(Debug, Default, Clone)]
+pub struct Forwarded {
+    /// `anthropic-version`; it wins over the provider file's.
+    pub anthropic_version: Option<HeaderValue>,
+    /// `anthropic-beta`, joined with the provider file's.
+    pub anthropic_beta: Vec<HeaderValue>,
+    /// `idempotency-key`.
+    pub idempotency_key: Option<HeaderValue>,
+}
+
+/// One call to make.
+pub struct Call<'a> {
+    /// Where to.
+    pub route: &'a Route,
+    /// With which key.
+    pub key: &'a ProviderKey,
+    /// The body, ready to send.
+    pub body: Bytes,
+    /// Whether the answer is asked for as a stream.
+    pub streaming: bool,
+    /// The client's headers that go along.
+    pub forwarded: &'a Forwarded,
+    /// When the head must be there, and which deadline that is.
+    pub deadline: (Instant, Phase),
+}
+
+/// Why no head came back.
+#[derive(Debug)]
+pub struct SendFault {
+    /// What happened.
+    pub kind: FaultKind,
+    /// The cause in words, for the log; it may name addresses, never keys.
+    pub message: String,
+}
+
+/// Sends the call and waits for the head of the answer.
+///
+/// A pooled connection that dies before any byte of an answer says nothing about the upstream: the call is repeated
+/// once on a fresh connection.
+pub async fn send(clients: &Clients, call: Call<'_>) -> Result<Response, SendFault> {
+    let headers = headers(&call)?;
+    let (url, connect) = target(&call);
+    let first = attempt(&clients.get(url, connect), url, &headers, &call).await;
+    match first {
+        Err(Trouble::Stale) => {
+            tracing::debug!(
+                provider = call.route.provider.name,
+                "a pooled connection was dead, repeating on a fresh one"
+            );
+            attempt(&client::fresh(url, connect), url, &headers, &call)
+                .await
+                .map_err(|trouble| trouble.into_fault(call.deadline.1))
+        }
+        other => other.map_err(|trouble| trouble.into_fault(call.deadline.1)),
+    }
+}
+
+fn target<'a>(call: &Call<'a>) -> (&'a str, Duration) {
+    let url = if call.streaming {
+        &call.route.stream_url
+    } else {
+        &call.route.url
+    };
+    (url, call.route.timeouts.connect)
+}
+
+/// How one try went wrong.
+enum Trouble {
+    Stale,
+    Failed(SendRequestError),
+    Late,
+}
+
+impl Trouble {
+    fn into_fault(self, phase: Phase) -> SendFault {
+        match self {
+            Self::Late => SendFault {
+                kind: FaultKind::Timeout(phase),
+                message: "no response head in time".to_owned(),
+            },
+            Self::Stale => SendFault {
+                kind: FaultKind::Reset,
+                message: "connection closed before any answer".to_owned(),
+            },
+            Self::Failed(error) => SendFault {
+                kind: classify(&error),
+                message: describe(&error),
+            },
+        }
+    }
+}
+
+async fn attempt(
+    client: &awc::Client,
+    url: &str,
+    headers: &HeaderMap,
+    call: &Call<'_>,
+) -> Result<Response, Trouble> {
+    let mut request = client.post(url);
+    *request.headers_mut() = headers.clone();
+    let sending = request.send_body(call.body.clone());
+    let (outcome, connected) = noting_connection(timeout_at(call.deadline.0, sending)).await;
+    match outcome {
+        Err(_) => Err(Trouble::Late),
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) if !connected && lost(&error) => Err(Trouble::Stale),
+        Ok(Err(error)) => Err(Trouble::Failed(error)),
+    }
+}
+
+/// Runs a call and tells whether it had to connect.
+async fn noting_connection<F: Future>(call: F) -> (F::Output, bool) {
+    CONNECTED
+        .scope(Cell::new(false), async {
+            let output = call.await;
+            (output, CONNECTED.with(Cell::get))
+        })
+        .await
+}
+
+fn headers(call: &Call<'_>) -> Result<HeaderMap, SendFault> {
+    let provider = &*call.route.provider;
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    let accept = if call.streaming {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
+    headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+    for (name, value) in &provider.headers {
+        let (name, value) = pair(name, value.expose(), "additional header")?;
+        headers.insert(name, value);
+    }
+    if call.route.protocol == Protocol::Anthropic {
+        anthropic_headers(&mut headers, provider, call.forwarded);
+    }
+    if let Some(key) = &call.forwarded.idempotency_key {
+        headers.insert(HeaderName::from_static("idempotency-key"), key.clone());
+    }
+    let credential = provider
+        .auth_format
+        .replace("{api_key}", call.key.secret.expose());
+    let (name, mut value) = pair(&provider.auth_header, &credential, "key")?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(headers)
+}
+
+fn pair(name: &str, value: &str, what: &str) -> Result<(HeaderName, HeaderValue), SendFault> {
+    let fault = || SendFault {
+        kind: FaultKind::Connect,
+        message: format!("{what} `{name}` cannot be sent as a header"),
+    };
+    let header_name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| fault())?;
+    let header_value = HeaderValue::from_str(value).map_err(|_| fault())?;
+    Ok((header_name, header_value))
+}
+
+fn anthropic_headers(headers: &mut HeaderMap, provider: &Provider, forwarded: &Forwarded) {
+    let version = HeaderName::from_static("anthropic-version");
+    if let Some(value) = &forwarded.anthropic_version {
+        headers.insert(version, value.clone());
+    } else if !headers.contains_key(&version) {
+        headers.insert(version, HeaderValue::from_static("2023-06-01"));
+    }
+    let beta = HeaderName::from_static("anthropic-beta");
+    let configured = headers.get(&beta).cloned();
+    let joined = join_betas(
+        forwarded.anthropic_beta.iter().chain(configured.as_ref()),
+        &provider.strip_betas,
+    );
+    match HeaderValue::from_str(&joined) {
+        Ok(value) if !joined.is_empty() => {
+            headers.insert(beta, value);
+        }
+        _ => {
+            headers.remove(&beta);
+        }
+    }
+}
+
+/// One list of beta names: each once, in order, without those that the provider refuses.
+fn join_betas<'a>(lists: impl Iterator<Item = &'a HeaderValue>, strip: &[String]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for list in lists {
+        for name in list.to_str().unwrap_or_default().split(',').map(str::trim) {
+            if !name.is_empty()
+                && !names.contains(&name)
+                && !strip.iter().any(|refused| refused == name)
+            {
+                names.push(name);
+            }
+        }
+    }
+    names.join(",")
+}
+
+/// Whether the connection was lost, as opposed to never made or spoken on wrongly.
+fn lost(error: &SendRequestError) -> bool {
+    match error {
+        SendRequestError::Connect(ConnectError::Disconnected) => true,
+        SendRequestError::Send(error) | SendRequestError::Connect(ConnectError::Io(error)) => {
+            matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::NotConnected
+            )
+        }
+        SendRequestError::Response(error) => {
+            matches!(error, ParseError::Io(_) | ParseError::Incomplete)
+        }
+        _ => false,
+    }
+}
+
+fn classify(error: &SendRequestError) -> FaultKind {
+    match error {
+        error if lost(error) => FaultKind::Reset,
+        SendRequestError::Connect(ConnectError::Timeout) => FaultKind::Timeout(Phase::Connect),
+        SendRequestError::Response(_) => FaultKind::Malformed,
+        SendRequestError::Send(_) | SendRequestError::Body(_) => FaultKind::Reset,
+        _ => FaultKind::Connect,
+    }
+}
+
+/// The error with its causes: awc often says little at the top.
+fn describe(error: &SendRequestError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    if let SendRequestError::Connect(ConnectError::Io(inner)) = error {
+        cause = inner.source();
+    }
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = inner.source();
+    }
+    text
+}
