@@ -27,18 +27,13 @@ use std::path::Path;
 
 use catalog::{Catalog, Finding};
 use environment::Environment;
-use files::Files;
 use library::Library;
 pub use model::legacy::LegacyModel;
 use settings::Settings;
 
 /// Reads everything once: the compiled-in providers, the files of the configuration directory, keys and clients.
 pub fn load(settings: &Settings, environment: &Environment) -> Catalog {
-    let mut library = Library::new();
-    if let Some(directory) = &settings.config_dir {
-        library.update(Files::read(directory));
-    }
-    library.catalog(settings, environment)
+    Library::load(settings, environment).1
 }
 
 /// The entries of a legacy `models.json`, for those who split it; none if the file is a cache of discovered models.

@@ -15,3 +15,26 @@ pub struct Usage {
     /// Answer tokens spent on reasoning.
     pub reasoning: u64,
 }
+
+impl Usage {
+    /// Tokens that count against limits: reads from the provider's cache are free.
+    pub fn billed(&self) -> u64 {
+        self.input.saturating_sub(self.cache_read) + self.output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_reads_do_not_count_against_limits() {
+        let usage = Usage {
+            input: 100,
+            cache_read: 90,
+            output: 5,
+            ..Usage::default()
+        };
+        assert_eq!(usage.billed(), 15);
+    }
+}

@@ -66,7 +66,7 @@ pub fn init(filter: &str, form: Form) -> Result<(), BadFilter> {
         Ok(filter) => (filter, Ok(())),
         Err(error) => (EnvFilter::new(FALLBACK), Err(error)),
     };
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(without_chatter(filter));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(CleanStderr)
         .with_ansi(form == Form::Text && io::stderr().is_terminal());
@@ -78,6 +78,17 @@ pub fn init(filter: &str, form: Form) -> Result<(), BadFilter> {
             .try_init(),
     };
     result
+}
+
+/// actix tells of each worker's start and stop; left out unless it is asked for.
+fn without_chatter(filter: EnvFilter) -> EnvFilter {
+    if filter.to_string().contains("actix_server") {
+        return filter;
+    }
+    match "actix_server=warn".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    }
 }
 
 /// From now on no line holds one of these secrets, whoever wrote it. To be called with each new catalog.

@@ -3,15 +3,29 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::catalog::Finding;
 
-/// Variables by their exact name. An empty value is no value.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Variables by their exact name. An empty value is no value. `Debug` shows names alone: some of the values are keys.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
+    /// What the process was started with; it does not change.
+    process: BTreeMap<String, String>,
+    /// Where the rest was read, to be read again.
+    dotenv_path: Option<PathBuf>,
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_set()
+            .entries(self.variables.keys())
+            .finish()
+    }
 }
 
 impl Environment {
@@ -19,9 +33,37 @@ impl Environment {
     /// on purpose.
     pub fn new(process: BTreeMap<String, String>, dotenv: BTreeMap<String, String>) -> Self {
         let mut variables = dotenv;
-        variables.extend(process);
+        variables.extend(process.clone());
         variables.retain(|_, value| !value.is_empty());
-        Self { variables }
+        Self {
+            variables,
+            process,
+            dotenv_path: None,
+        }
+    }
+
+    /// These process variables over the `.env` file at a path. A missing file is fine; what is wrong with it is told line
+    /// by line, and its other lines count.
+    pub fn over(process: BTreeMap<String, String>, dotenv_path: &Path) -> (Self, Vec<Finding>) {
+        let (dotenv, findings) = read_dotenv(dotenv_path);
+        let environment = Self {
+            dotenv_path: Some(dotenv_path.to_owned()),
+            ..Self::new(process, dotenv)
+        };
+        (environment, findings)
+    }
+
+    /// The same process variables over the `.env` file as it now is.
+    pub fn reread(&self) -> (Self, Vec<Finding>) {
+        match &self.dotenv_path {
+            Some(path) => Self::over(self.process.clone(), path),
+            None => (self.clone(), Vec::new()),
+        }
+    }
+
+    /// The `.env` file, if there is one to look at.
+    pub fn dotenv_path(&self) -> Option<&Path> {
+        self.dotenv_path.as_deref()
     }
 
     /// The environment of this process over the `.env` file at a path. A missing file is fine; what is wrong with it is
@@ -30,23 +72,7 @@ impl Environment {
         let process = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        match std::fs::read(dotenv_path) {
-            Ok(bytes) => {
-                let (dotenv, findings) = parse_dotenv(dotenv_path, &bytes);
-                (Self::new(process, dotenv), findings)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                (Self::new(process, BTreeMap::new()), Vec::new())
-            }
-            Err(error) => {
-                let finding = Finding {
-                    source: dotenv_path.to_owned(),
-                    position: None,
-                    message: format!("cannot be read: {error}"),
-                };
-                (Self::new(process, BTreeMap::new()), vec![finding])
-            }
-        }
+        Self::over(process, dotenv_path)
     }
 
     /// The value of a variable, if it is set and not empty.
@@ -76,6 +102,21 @@ impl<Name: Into<String>, Value: Into<String>> FromIterator<(Name, Value)> for En
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
         Self::new(variables, BTreeMap::new())
+    }
+}
+
+fn read_dotenv(path: &Path) -> (BTreeMap<String, String>, Vec<Finding>) {
+    match std::fs::read(path) {
+        Ok(bytes) => parse_dotenv(path, &bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Default::default(),
+        Err(error) => {
+            let finding = Finding {
+                source: path.to_owned(),
+                position: None,
+                message: format!("cannot be read: {error}"),
+            };
+            (BTreeMap::new(), vec![finding])
+        }
     }
 }
 

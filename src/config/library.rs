@@ -91,6 +91,21 @@ impl Library {
         }
     }
 
+    /// A library of the settings' directory as it now is, with its first catalog.
+    pub fn load(settings: &Settings, environment: &Environment) -> (Self, Catalog) {
+        let mut library = Self::new();
+        let catalog = library.reload(settings, environment);
+        (library, catalog)
+    }
+
+    /// Reads the settings' directory again.
+    pub fn reload(&mut self, settings: &Settings, environment: &Environment) -> Catalog {
+        if let Some(directory) = &settings.config_dir {
+            self.update(Files::read(directory));
+        }
+        self.catalog(settings, environment)
+    }
+
     /// Takes a directory as it now is: files that are not in it any more are forgotten, unless nobody could look.
     pub fn update(&mut self, files: Files) -> Changes {
         let mut changes = Changes::default();

@@ -11,6 +11,9 @@ use crate::config::catalog::Client;
 use crate::conversation::Usage;
 use crate::protocol::Protocol;
 
+/// The client closed its connection before the answer was complete; nginx' number, never sent.
+pub const CLIENT_LEFT: u16 = 499;
+
 /// One request, before its content is decoded, scrubbed and cut.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -138,6 +141,35 @@ impl AttemptRecord {
 }
 
 impl Record {
+    /// A record of which only the beginning is known. Until it is told otherwise, the client left (499).
+    pub fn new(request_id: String, endpoint: String, protocol: Protocol) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            request_id,
+            started: SystemTime::now(),
+            endpoint,
+            method: "POST",
+            client: None,
+            protocol,
+            requested_model: None,
+            provider: None,
+            model: None,
+            provider_key: None,
+            request: None,
+            status: CLIENT_LEFT,
+            elapsed: Duration::ZERO,
+            first_token: None,
+            answer: Answer::None,
+            usage: None,
+            usage_raw: None,
+            retries: 0,
+            streaming: false,
+            error: None,
+            attempts: Vec::new(),
+            loss: None,
+        }
+    }
+
     /// Bytes it holds, for the bound of the queue.
     pub fn weight(&self) -> usize {
         let texts = [
