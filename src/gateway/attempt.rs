@@ -1,0 +1,381 @@
+//! One call with one key on one route: sent, read up to its commit point, and either an answer or a failure.
+
+use std::time::{Duration, SystemTime};
+
+use actix::Addr;
+use awc::http::header::{HeaderMap, HeaderName};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::PassedHeaders;
+use crate::actors::key_pool::{KeyPoolShell, Lease, Report};
+use crate::error::{FaultKind, Phase};
+use crate::protocol::sse::{Decoder, Event, LINE_LIMIT};
+use crate::protocol::{StreamReader, UpstreamError, UsageReport, Verdict};
+use crate::routing::outcome::{self, Failure, KeyEffect};
+use crate::upstream::request::Response;
+use crate::upstream::{Call, SendFault, UpstreamBody, send};
+
+use super::Gateway;
+use super::walk::Walk;
+use crate::config::catalog::Route;
+
+/// A whole answer larger than this is malformed.
+const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
+/// What of an error body is read.
+const ERROR_LIMIT: usize = 64 * 1024;
+/// How long an error body may take once its head is there.
+const ERROR_DEADLINE: Duration = Duration::from_secs(5);
+/// Bytes that may precede the first content of a stream.
+const PRELUDE_LIMIT: usize = 4 * 1024 * 1024;
+
+/// A key at work on a route; tells the pool how it went.
+pub(super) struct Engagement {
+    pub(super) lease: Lease,
+    pub(super) pool: Addr<KeyPoolShell>,
+    pub(super) route: std::sync::Arc<Route>,
+}
+
+impl Engagement {
+    /// The call brought a complete answer.
+    pub(super) fn succeed(&mut self, usage: Option<&UsageReport>) {
+        if let Some(report) = usage {
+            self.lease.settle(report.usage.billed());
+        }
+        self.report(KeyEffect::Success);
+    }
+
+    /// Tells the pool what the call means for the key.
+    pub(super) fn report(&self, effect: KeyEffect) {
+        self.pool.do_send(Report {
+            digest: self.lease.key().digest,
+            model: self.route.model.clone(),
+            effect,
+        });
+    }
+}
+
+/// How a call ended.
+pub(super) enum Outcome {
+    Whole(WholeAnswer),
+    Stream(Box<Committed>),
+    Failed(Box<FailedCall>),
+}
+
+/// A complete answer, checked.
+pub(super) struct WholeAnswer {
+    pub(super) status: u16,
+    pub(super) headers: PassedHeaders,
+    pub(super) body: Bytes,
+    pub(super) usage: Option<UsageReport>,
+}
+
+/// A stream at its commit point.
+pub(super) struct Committed {
+    pub(super) status: u16,
+    pub(super) headers: PassedHeaders,
+    pub(super) body: UpstreamBody,
+    pub(super) decoder: Decoder,
+    pub(super) reader: StreamReader,
+    /// Everything up to and including the commit event, in order.
+    pub(super) prelude: Vec<(Event, Verdict)>,
+    /// The body has ended already.
+    pub(super) at_end: bool,
+}
+
+/// A call that brought no answer.
+#[derive(Debug, Default)]
+pub(super) struct FailedCall {
+    pub(super) status: Option<u16>,
+    pub(super) fault: Option<FaultKind>,
+    pub(super) error: Option<UpstreamError>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) headers: PassedHeaders,
+    pub(super) body: Option<Bytes>,
+    /// In words, for the process log.
+    pub(super) message: String,
+}
+
+impl FailedCall {
+    fn fault(kind: FaultKind, message: impl Into<String>) -> Outcome {
+        Outcome::Failed(Box::new(Self {
+            fault: Some(kind),
+            message: message.into(),
+            ..Self::default()
+        }))
+    }
+
+    fn told(status: u16, error: UpstreamError) -> Outcome {
+        let status = error
+            .status
+            .filter(|told| (400..600).contains(told))
+            .unwrap_or(status);
+        Outcome::Failed(Box::new(Self {
+            status: Some(status),
+            message: error.message.clone(),
+            error: Some(error),
+            ..Self::default()
+        }))
+    }
+
+    /// As the judge wants it.
+    pub(super) fn failure(&self) -> Failure<'_> {
+        Failure {
+            status: self.status,
+            fault: self.fault,
+            error: self.error.as_ref(),
+            retry_after: self.retry_after,
+        }
+    }
+}
+
+/// Makes one call and reads its answer up to the commit point, or whole.
+pub(super) async fn call(walk: &Walk<'_>, engagement: &Engagement, total: Instant) -> Outcome {
+    let route = &*engagement.route;
+    let deadline = deadline(route, walk.request.streaming, total);
+    let sent = send(
+        &walk.gateway.clients,
+        Call {
+            route,
+            key: engagement.lease.key(),
+            body: walk.upstream_body(route),
+            streaming: walk.request.streaming,
+            forwarded: &walk.request.forwarded,
+            deadline,
+        },
+    )
+    .await;
+    match sent {
+        Err(SendFault { kind, message }) => FailedCall::fault(kind, message),
+        Ok(response) if !response.status().is_success() => refused(walk, route, response).await,
+        Ok(response) if walk.request.streaming => open(walk, route, response, deadline).await,
+        Ok(response) => whole(walk.gateway, route, response, deadline).await,
+    }
+}
+
+/// The nearest deadline of an attempt that begins now.
+fn deadline(route: &Route, streaming: bool, total: Instant) -> (Instant, Phase) {
+    let (limit, phase) = if streaming {
+        (Some(route.timeouts.first_token), Phase::FirstToken)
+    } else {
+        (route.timeouts.attempt, Phase::Attempt)
+    };
+    match limit.map(|limit| Instant::now() + limit) {
+        Some(own) if own < total => (own, phase),
+        _ => (total, Phase::Total),
+    }
+}
+
+async fn refused(walk: &Walk<'_>, route: &Route, response: Response) -> Outcome {
+    let status = response.status().as_u16();
+    let header = |name: &str| response.headers().get(name)?.to_str().ok();
+    // A reset time belongs to a limit that was hit; beside any other status it says nothing.
+    let retry_after = if status == 429 {
+        outcome::retry_after(header, SystemTime::now())
+    } else {
+        outcome::retry_after_header(header, SystemTime::now())
+    };
+    let headers = passed_headers(response.headers());
+    let mut body = UpstreamBody::new(response);
+    let read = body
+        .read_whole(ERROR_LIMIT, Instant::now() + ERROR_DEADLINE, Phase::Attempt)
+        .await
+        .unwrap_or_default();
+    let error = route.protocol.read_error(&read);
+    if walk.gateway.settings.verbose_http_errors {
+        let text = walk.catalog.scrubber.scrub(&String::from_utf8_lossy(&read));
+        tracing::warn!(
+            request_id = walk.exchange.request_id(),
+            provider = route.provider.name,
+            status,
+            body = text,
+            "an upstream refused a call"
+        );
+    }
+    let message = error
+        .as_ref()
+        .map_or_else(|| format!("status {status}"), |error| error.message.clone());
+    Outcome::Failed(Box::new(FailedCall {
+        status: Some(status),
+        fault: None,
+        error,
+        retry_after,
+        headers,
+        body: Some(read),
+        message,
+    }))
+}
+
+async fn whole(
+    _gateway: &Gateway,
+    route: &Route,
+    response: Response,
+    deadline: (Instant, Phase),
+) -> Outcome {
+    let status = response.status().as_u16();
+    let headers = passed_headers(response.headers());
+    let mut body = UpstreamBody::new(response);
+    let bytes = match body.read_whole(WHOLE_LIMIT, deadline.0, deadline.1).await {
+        Ok(bytes) => bytes,
+        Err(fault) => return FailedCall::fault(fault, "the answer's body did not arrive whole"),
+    };
+    match route.protocol.read_answer(&bytes) {
+        Err(fault) => FailedCall::fault(fault, "the answer is not what the protocol says"),
+        Ok(reading) => match reading.error {
+            Some(error) => FailedCall::told(502, error),
+            None => Outcome::Whole(WholeAnswer {
+                status,
+                headers,
+                body: bytes,
+                usage: reading.usage,
+            }),
+        },
+    }
+}
+
+/// Reads a stream up to its first content.
+async fn open(
+    walk: &Walk<'_>,
+    route: &Route,
+    response: Response,
+    deadline: (Instant, Phase),
+) -> Outcome {
+    let status = response.status().as_u16();
+    if is_json(response.headers()) {
+        return unstreamed(route, response, deadline).await;
+    }
+    let mut opening = Box::new(Committed {
+        status,
+        headers: passed_headers(response.headers()),
+        body: UpstreamBody::new(response),
+        decoder: Decoder::new(LINE_LIMIT),
+        reader: StreamReader::new(route.protocol, walk.request.head.choices),
+        prelude: Vec::new(),
+        at_end: false,
+    });
+    let mut held = 0;
+    loop {
+        loop {
+            let event = match opening.decoder.next() {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(_) => {
+                    return FailedCall::fault(
+                        FaultKind::Malformed,
+                        "an event is larger than 16 MiB",
+                    );
+                }
+            };
+            held += event.raw.len();
+            match opening.take(event) {
+                Step::Committed => return Outcome::Stream(opening),
+                Step::Failed(outcome) => return outcome,
+                Step::More if held > PRELUDE_LIMIT => {
+                    return FailedCall::fault(FaultKind::Malformed, "no content within 4 MiB");
+                }
+                Step::More => {}
+            }
+        }
+        match opening.body.next_before(deadline.0, deadline.1).await {
+            Ok(Some(chunk)) => opening.decoder.push(chunk),
+            Ok(None) => return opening.ended_early(),
+            Err(fault) => return FailedCall::fault(fault, "the stream brought no content"),
+        }
+    }
+}
+
+/// What an event before the commit point leads to.
+enum Step {
+    More,
+    Committed,
+    Failed(Outcome),
+}
+
+impl Committed {
+    fn take(&mut self, event: Event) -> Step {
+        let reading = self.reader.read(&event);
+        match reading.verdict {
+            Verdict::Drop => Step::More,
+            Verdict::Error(error) => Step::Failed(FailedCall::told(502, error)),
+            Verdict::End if !self.reader.complete() => Step::Failed(FailedCall::fault(
+                FaultKind::Cut,
+                "the stream ended without a finish reason",
+            )),
+            verdict => {
+                let commits = reading.content || matches!(verdict, Verdict::End);
+                self.prelude.push((event, verdict));
+                if commits { Step::Committed } else { Step::More }
+            }
+        }
+    }
+
+    /// The body ended before any content.
+    fn ended_early(mut self: Box<Self>) -> Outcome {
+        if let Some(event) = self.decoder.finish() {
+            match self.take(event) {
+                Step::Committed => {
+                    self.at_end = true;
+                    return Outcome::Stream(self);
+                }
+                Step::Failed(outcome) => return outcome,
+                Step::More => {}
+            }
+        }
+        if self.reader.complete() {
+            self.at_end = true;
+            return Outcome::Stream(self);
+        }
+        if self.prelude.is_empty() {
+            return FailedCall::fault(FaultKind::Malformed, "the answer holds no event");
+        }
+        FailedCall::fault(FaultKind::Cut, "the stream ended before any content")
+    }
+}
+
+/// An upstream that answers a request for a stream with one JSON body: an error, or not what was asked for.
+async fn unstreamed(route: &Route, response: Response, deadline: (Instant, Phase)) -> Outcome {
+    let status = response.status().as_u16();
+    let mut body = UpstreamBody::new(response);
+    let read = body
+        .read_whole(ERROR_LIMIT, deadline.0, deadline.1)
+        .await
+        .unwrap_or_default();
+    match route.protocol.read_answer(&read) {
+        Ok(reading) if reading.error.is_some() => {
+            FailedCall::told(502, reading.error.unwrap_or_default())
+        }
+        _ => FailedCall::fault(
+            FaultKind::Malformed,
+            format!("asked for a stream, got JSON with status {status}"),
+        ),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(awc::http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.trim_start().starts_with("application/json"))
+}
+
+/// What of an upstream's headers the client may see. Its rate-limit headers describe our key, not the client.
+const PASSED: [&str; 5] = [
+    "content-type",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "openai-processing-ms",
+];
+const PASSED_PREFIX: &str = "anthropic-ratelimit-unified-";
+
+fn passed_headers(headers: &HeaderMap) -> PassedHeaders {
+    headers
+        .iter()
+        .filter(|(name, _)| passes(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn passes(name: &HeaderName) -> bool {
+    PASSED.contains(&name.as_str()) || name.as_str().starts_with(PASSED_PREFIX)
+}
