@@ -1,1 +1,97 @@
-//! The HTTP surfaces.
+//! The HTTP surfaces: what each path takes and gives. Decisions about upstreams are the gateway's.
+
+pub mod body;
+pub mod caller;
+pub mod chat;
+pub mod cors;
+pub mod health;
+pub mod identity;
+pub mod limits;
+pub mod models;
+pub mod respond;
+pub mod span;
+pub mod stream;
+pub mod worker;
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, Resource};
+
+use crate::error::{ErrorKind, GatewayError};
+use crate::protocol::Protocol;
+
+/// Every path that we serve.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(post("/v1/chat/completions").route(web::post().to(chat::chat_completions)));
+    for path in ["/v1/chat/completions-stream", "/v1/chat/completions/stream"] {
+        config.service(post(path).route(web::post().to(chat::chat_completions_stream)));
+    }
+    config.service(post("/v1/messages").route(web::post().to(chat::messages)));
+    config.service(post("/v1/messages-stream").route(web::post().to(chat::messages_stream)));
+    config.service(get("/v1/models").route(web::get().to(models::list)));
+    config.service(get("/v1/models/{id:.*}").route(web::get().to(models::one)));
+    config.service(
+        get("/health")
+            .route(web::get().to(health::brief))
+            .route(web::head().to(health::brief)),
+    );
+    config.service(get("/health/detailed").route(web::get().to(health::detailed)));
+    config.service(get("/").route(web::head().to(HttpResponse::Ok)));
+}
+
+fn post(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(only_post))
+}
+
+fn get(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(only_get))
+}
+
+async fn only_post(request: HttpRequest) -> HttpResponse {
+    method_not_allowed(&request, "POST")
+}
+
+async fn only_get(request: HttpRequest) -> HttpResponse {
+    method_not_allowed(&request, "GET")
+}
+
+fn method_not_allowed(request: &HttpRequest, allowed: &'static str) -> HttpResponse {
+    let error = GatewayError::new(
+        ErrorKind::MethodNotAllowed,
+        format!(
+            "{} is not allowed on {}, use {allowed}",
+            request.method(),
+            request.path()
+        ),
+    );
+    let mut response = respond::failure(request, &error);
+    response.headers_mut().insert(
+        actix_web::http::header::ALLOW,
+        actix_web::http::header::HeaderValue::from_static(allowed),
+    );
+    response
+}
+
+/// What every other path answers.
+pub async fn not_found(request: HttpRequest) -> HttpResponse {
+    let error = GatewayError::new(
+        ErrorKind::NotFound,
+        format!(
+            "There is nothing at {} {}",
+            request.method(),
+            request.path()
+        ),
+    );
+    respond::failure(&request, &error)
+}
+
+/// The protocol in which a path's errors are told.
+pub fn protocol_of(request: &HttpRequest) -> Protocol {
+    let path = request.path();
+    let speaks_anthropic = path.starts_with("/v1/messages")
+        || (path.starts_with("/v1/models") && request.headers().contains_key("anthropic-version"));
+    if speaks_anthropic {
+        Protocol::Anthropic
+    } else {
+        Protocol::OpenAi
+    }
+}

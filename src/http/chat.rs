@@ -1,0 +1,305 @@
+//! Chat completions and messages: the order of judgement, then the gateway, then the answer as HTTP.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::caller::Caller;
+use super::identity::request_id;
+use super::stream::StreamBody;
+use super::worker::Worker;
+use super::{body, limits, respond};
+use crate::actors::rate_limiter::{Admit, Permit};
+use crate::error::{ErrorKind, GatewayError};
+use crate::gateway::exchange::Exchange;
+use crate::gateway::{Answer, ClientRequest, OpenStream};
+use crate::protocol::raw::RawObject;
+use crate::protocol::{Protocol, RequestHead};
+use crate::routing::plan::{Plan, plan};
+use crate::routing::window::{Gauges, LimitKind, Refusal};
+use crate::upstream::Forwarded;
+
+/// A rate limiter that does not answer within this is dead.
+const ASK: Duration = Duration::from_secs(2);
+/// What an answer is reserved at when the client sets no lower limit.
+const RESERVED_ANSWER: u64 = 1000;
+/// Bytes of a prompt that are reserved as one token.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// What a path says beside the body.
+#[derive(Clone, Copy)]
+struct Surface {
+    protocol: Protocol,
+    always_streams: bool,
+}
+
+/// `POST /v1/chat/completions`.
+pub async fn chat_completions(
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+    worker: web::Data<Worker>,
+) -> HttpResponse {
+    let surface = Surface {
+        protocol: Protocol::OpenAi,
+        always_streams: false,
+    };
+    serve(surface, caller, request, payload, worker).await
+}
+
+/// `POST /v1/chat/completions-stream`.
+pub async fn chat_completions_stream(
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+    worker: web::Data<Worker>,
+) -> HttpResponse {
+    let surface = Surface {
+        protocol: Protocol::OpenAi,
+        always_streams: true,
+    };
+    serve(surface, caller, request, payload, worker).await
+}
+
+/// `POST /v1/messages`.
+pub async fn messages(
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+    worker: web::Data<Worker>,
+) -> HttpResponse {
+    let surface = Surface {
+        protocol: Protocol::Anthropic,
+        always_streams: false,
+    };
+    serve(surface, caller, request, payload, worker).await
+}
+
+/// `POST /v1/messages-stream`.
+pub async fn messages_stream(
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+    worker: web::Data<Worker>,
+) -> HttpResponse {
+    let surface = Surface {
+        protocol: Protocol::Anthropic,
+        always_streams: true,
+    };
+    serve(surface, caller, request, payload, worker).await
+}
+
+async fn serve(
+    surface: Surface,
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+    worker: web::Data<Worker>,
+) -> HttpResponse {
+    let shared = &worker.shared;
+    let crowded = is_crowded(shared.settings.max_in_flight, shared.stop.live());
+    let mut exchange = Exchange::open(
+        request_id(&request),
+        request.path().to_owned(),
+        surface.protocol,
+        Arc::clone(&caller.client),
+        Arc::clone(&shared.buffer),
+        shared.stop.enter(),
+    );
+    let judged = if crowded {
+        Err(overloaded())
+    } else {
+        judge(surface, &caller, &request, payload, &worker, &mut exchange).await
+    };
+    match judged {
+        Ok((asked, plan)) => {
+            let gauges = exchange.permit().map(Permit::gauges);
+            let (answer, exchange) = worker
+                .gateway
+                .answer(asked, plan, caller.catalog, exchange)
+                .await;
+            let mut response = respond(&request, &worker, answer, exchange.as_ref());
+            if let Some(gauges) = gauges {
+                write_limits(&mut response, surface.protocol, &gauges);
+            }
+            response
+        }
+        Err(refused) => {
+            exchange.fail(&refused.error);
+            let mut response = respond::failure(&request, &refused.error);
+            if let Some(gauges) = refused.gauges {
+                write_limits(&mut response, surface.protocol, &gauges);
+            }
+            response
+        }
+    }
+}
+
+/// A request that goes no further, with the client's limits where they are the reason.
+struct Refused {
+    error: GatewayError,
+    gauges: Option<Gauges>,
+}
+
+impl From<GatewayError> for Refused {
+    fn from(error: GatewayError) -> Self {
+        Self {
+            error,
+            gauges: None,
+        }
+    }
+}
+
+/// Everything that can be wrong before an upstream is asked, in the order that decides what is told.
+async fn judge(
+    surface: Surface,
+    caller: &Caller,
+    request: &HttpRequest,
+    payload: web::Payload,
+    worker: &Worker,
+    exchange: &mut Exchange,
+) -> Result<(ClientRequest, Plan), Refused> {
+    let shared = &worker.shared;
+    let (bytes, taken) =
+        body::read(payload, request.headers(), &shared.settings, &shared.budget).await?;
+    exchange.body(bytes.clone(), taken);
+    let raw = RawObject::parse(bytes).map_err(|fault| {
+        GatewayError::new(
+            ErrorKind::InvalidRequest,
+            format!("The request body is not a JSON object: {fault}"),
+        )
+    })?;
+    let head = surface.protocol.read_request(&raw)?;
+    let streaming = head.stream || surface.always_streams;
+    exchange.asks(&head.model, streaming);
+    let plan =
+        plan(&caller.catalog, &head.model, surface.protocol).ok_or_else(|| unknown(&head))?;
+    admit(caller, worker, &raw, &head, exchange).await?;
+    let asked = ClientRequest {
+        protocol: surface.protocol,
+        body: raw,
+        head,
+        streaming,
+        forwarded: forwarded(request.headers()),
+    };
+    Ok((asked, plan))
+}
+
+async fn admit(
+    caller: &Caller,
+    worker: &Worker,
+    raw: &RawObject,
+    head: &RequestHead,
+    exchange: &mut Exchange,
+) -> Result<(), Refused> {
+    let prompt = u64::try_from(raw.source().len() / BYTES_PER_TOKEN).unwrap_or(u64::MAX);
+    let answer = head.answer_limit.unwrap_or(RESERVED_ANSWER);
+    let question = Admit {
+        client: Arc::clone(&caller.client),
+        tokens: prompt.saturating_add(answer.min(RESERVED_ANSWER)),
+    };
+    let limiter = worker.gateway.registry.limiter();
+    match limiter.send(question).timeout(ASK).await {
+        Ok(Ok(permit)) => {
+            exchange.admitted(permit);
+            Ok(())
+        }
+        Ok(Err(refusal)) => Err(over_limit(&refusal)),
+        Err(error) => {
+            tracing::error!(%error, "the rate limiter does not answer");
+            Err(GatewayError::new(ErrorKind::Internal, "The rate limiter does not answer").into())
+        }
+    }
+}
+
+fn over_limit(refusal: &Refusal) -> Refused {
+    let (what, param) = match refusal.which {
+        LimitKind::Requests => ("requests per minute", "requests"),
+        LimitKind::Tokens => ("tokens per minute", "tokens"),
+        LimitKind::Slots => ("concurrent requests", "requests"),
+    };
+    let error = GatewayError::new(
+        ErrorKind::RateLimited,
+        format!(
+            "This client is over its limit of {what}; try again in {:.1} s",
+            refusal.retry_after.as_secs_f64()
+        ),
+    )
+    .with_param(param)
+    .with_retry_after(Some(refusal.retry_after));
+    Refused {
+        error,
+        gauges: Some(refusal.gauges),
+    }
+}
+
+fn is_crowded(limit: usize, live: usize) -> bool {
+    limit > 0 && live >= limit
+}
+
+fn overloaded() -> Refused {
+    GatewayError::new(
+        ErrorKind::Overloaded,
+        "The gateway has as many requests in flight as it may, try again in a moment",
+    )
+    .with_retry_after(Some(Duration::from_secs(1)))
+    .into()
+}
+
+fn unknown(head: &RequestHead) -> GatewayError {
+    GatewayError::new(
+        ErrorKind::ModelNotFound,
+        format!("The model `{}` does not exist", head.model),
+    )
+    .with_param("model")
+}
+
+fn forwarded(headers: &HeaderMap) -> Forwarded {
+    Forwarded {
+        anthropic_version: headers.get("anthropic-version").cloned(),
+        anthropic_beta: headers.get_all("anthropic-beta").cloned().collect(),
+        idempotency_key: headers.get("idempotency-key").cloned(),
+    }
+}
+
+fn respond(
+    request: &HttpRequest,
+    worker: &Worker,
+    answer: Answer,
+    exchange: Option<&Exchange>,
+) -> HttpResponse {
+    let mut attempts = exchange.map_or(0, Exchange::attempts);
+    let mut response = match answer {
+        Answer::Whole(whole) => respond::whole(whole),
+        Answer::Refused(refusal) => respond::refusal(refusal),
+        Answer::Failed(error) => respond::failure(request, &error),
+        Answer::Stream(open) => {
+            attempts = open.attempts;
+            stream(worker, *open)
+        }
+    };
+    respond::attempts(&mut response, attempts);
+    response
+}
+
+fn stream(worker: &Worker, open: OpenStream) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    respond::pass(&mut response, open.headers);
+    respond::route(&mut response, &open.route);
+    response.insert_header((
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream; charset=utf-8"),
+    ));
+    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+    response.insert_header((
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    ));
+    response.body(StreamBody::new(&worker.streams, open.relay))
+}
+
+fn write_limits(response: &mut HttpResponse, protocol: Protocol, gauges: &Gauges) {
+    limits::write(response.headers_mut(), protocol, gauges, SystemTime::now());
+}

@@ -1,0 +1,89 @@
+//! The id of a request: the client's own if it is decent, else ours; on every answer, whoever gives it.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage as _, HttpRequest, web};
+use uuid::Uuid;
+
+use super::worker::Worker;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const LONGEST: usize = 128;
+
+/// The id of a request, kept in its extensions.
+#[derive(Clone)]
+pub struct RequestId(pub String);
+
+/// The id of a request; given on the first call.
+pub fn request_id(request: &HttpRequest) -> String {
+    request
+        .extensions()
+        .get::<RequestId>()
+        .map_or_else(String::new, |id| id.0.clone())
+}
+
+/// Gives the request its id, before anything else looks at it.
+pub fn assign(request: &ServiceRequest) -> String {
+    if let Some(id) = request.extensions().get::<RequestId>() {
+        return id.0.clone();
+    }
+    let id = request
+        .headers()
+        .get(&X_REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| is_decent(id))
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    id
+}
+
+fn is_decent(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    !id.is_empty() && id.len() <= LONGEST && id.bytes().all(allowed)
+}
+
+/// Middleware: the id goes on every answer, on messages under Anthropic's name too. While the gateway stops, answers
+/// also close their connection, so that the client's next request goes elsewhere.
+pub async fn stamp<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let id = assign(&request);
+    let on_messages = request.path().starts_with("/v1/messages");
+    let draining = request
+        .app_data::<web::Data<Worker>>()
+        .is_some_and(|worker| worker.shared.stop.is_draining());
+    let mut response = next.call(request).await?;
+    if draining {
+        response
+            .response_mut()
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
+    if let Ok(value) = HeaderValue::try_from(id) {
+        let headers = response.headers_mut();
+        if on_messages {
+            headers.insert(REQUEST_ID, value.clone());
+        }
+        headers.insert(X_REQUEST_ID, value);
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incoming_id_is_kept_only_if_it_is_short_and_plain() {
+        assert!(is_decent("a.B_c-9"));
+        assert!(!is_decent(""));
+        assert!(!is_decent("a b"));
+        assert!(!is_decent("a\"b"));
+        assert!(!is_decent(&"x".repeat(129)));
+    }
+}

@@ -1,0 +1,134 @@
+//! Answers as HTTP: bodies of each protocol's shape, and the headers that are ours.
+
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
+
+use super::identity::request_id;
+use super::protocol_of;
+use crate::config::catalog::Route;
+use crate::error::{ErrorKind, GatewayError};
+use crate::gateway::{PassedHeaders, Refusal, Whole};
+use crate::protocol::Protocol;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const MODEL: HeaderName = HeaderName::from_static("x-model-proxy-model");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-model-proxy-attempts");
+
+/// An error on its way out of an extractor, with what its shape depends on.
+#[derive(Debug)]
+pub struct Refused {
+    error: GatewayError,
+    protocol: Protocol,
+    request_id: String,
+}
+
+impl Refused {
+    /// The error of a request.
+    pub fn new(request: &HttpRequest, error: GatewayError) -> Self {
+        Self {
+            error,
+            protocol: protocol_of(request),
+            request_id: request_id(request),
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(formatter)
+    }
+}
+
+impl ResponseError for Refused {
+    fn status_code(&self) -> StatusCode {
+        status(self.error.kind.status())
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        error(self.protocol, &self.error, &self.request_id)
+    }
+}
+
+/// An error in the shape of the path's protocol.
+pub fn failure(request: &HttpRequest, gateway_error: &GatewayError) -> HttpResponse {
+    error(protocol_of(request), gateway_error, &request_id(request))
+}
+
+fn error(protocol: Protocol, error: &GatewayError, request_id: &str) -> HttpResponse {
+    let mut response = HttpResponse::build(status(error.kind.status()));
+    response.insert_header((CONTENT_TYPE, JSON));
+    if let Some(delay) = error.retry_after {
+        response.insert_header((RETRY_AFTER, whole_seconds(delay)));
+    }
+    if error.kind == ErrorKind::Unauthorized {
+        response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+    }
+    response.body(protocol.error_body(error, request_id))
+}
+
+/// `retry-after` knows whole seconds only; rounded up, so that coming back then is not too early.
+fn whole_seconds(delay: Duration) -> HeaderValue {
+    let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+    HeaderValue::from(seconds.max(1))
+}
+
+/// A complete answer.
+pub fn whole(whole: Whole) -> HttpResponse {
+    let mut response = HttpResponse::build(status(whole.status));
+    pass(&mut response, whole.headers);
+    route(&mut response, &whole.route);
+    response.body(whole.body)
+}
+
+/// An upstream's refusal, in the client's protocol already.
+pub fn refusal(refusal: Refusal) -> HttpResponse {
+    let mut response = HttpResponse::build(status(refusal.status));
+    pass(&mut response, refusal.headers);
+    response.insert_header((CONTENT_TYPE, JSON));
+    response.body(refusal.body)
+}
+
+/// Copies the headers that a client may see.
+pub fn pass(response: &mut HttpResponseBuilder, headers: PassedHeaders) {
+    for (name, value) in headers {
+        response.append_header((name, value));
+    }
+}
+
+/// Tells who answers.
+pub fn route(response: &mut HttpResponseBuilder, route: &Route) {
+    let name = format!("{}/{}", route.provider.name, route.model);
+    if let Ok(value) = HeaderValue::try_from(name) {
+        response.insert_header((MODEL, value));
+    }
+}
+
+/// Tells how many calls it took.
+pub fn attempts(response: &mut HttpResponse, attempts: usize) {
+    if attempts > 0 {
+        let value = HeaderValue::from(u64::try_from(attempts).unwrap_or(u64::MAX));
+        response.headers_mut().insert(ATTEMPTS, value);
+    }
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_time_is_rounded_up_to_whole_seconds() {
+        assert_eq!(whole_seconds(Duration::from_millis(1)), "1");
+        assert_eq!(whole_seconds(Duration::from_millis(2001)), "3");
+        assert_eq!(whole_seconds(Duration::from_secs(7)), "7");
+    }
+}

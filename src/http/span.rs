@@ -1,0 +1,36 @@
+//! The root span of a request, with our field names.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use tracing::Span;
+use tracing::field::Empty;
+use tracing_actix_web::RootSpanBuilder;
+
+use super::identity;
+
+/// Opens one span for each request. A stream's end is told by its exchange, not here: this one ends with the head.
+pub struct RequestSpan;
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let request_id = identity::assign(request);
+        tracing::info_span!(
+            "request",
+            request_id,
+            method = request.method().as_str(),
+            path = request.path(),
+            status = Empty,
+        )
+    }
+
+    fn on_request_end<B: MessageBody>(
+        span: Span,
+        outcome: &Result<ServiceResponse<B>, actix_web::Error>,
+    ) {
+        let status = match outcome {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        span.record("status", status.as_u16());
+    }
+}
