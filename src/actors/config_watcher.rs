@@ -1,0 +1,221 @@
+//! The ConfigWatcher: sees changed files by events and by a scan, and publishes one new catalog for each quiet moment.
+//! What a change means is the library's; requests in flight keep the snapshot with which they began.
+
+mod log;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use arc_swap::ArcSwap;
+
+use self::watch::{Seen, Watch};
+use super::key_pool::KeyPools;
+use crate::config::catalog::{Catalog, Finding};
+use crate::config::environment::Environment;
+use crate::config::library::Library;
+use crate::config::settings::Settings;
+use crate::telemetry;
+
+/// Events get lost on mounts, so the files are looked at as well.
+const SCAN: Duration = Duration::from_secs(2);
+/// Files are read after so much quiet, …
+const QUIET: Duration = Duration::from_millis(100);
+/// … or after this, quiet or not.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Reloads providers, models and keys while the process serves.
+pub struct ConfigWatcher {
+    settings: Arc<Settings>,
+    catalog: Arc<ArcSwap<Catalog>>,
+    pools: KeyPools,
+    /// Away while a thread reads files.
+    state: Option<State>,
+    seen: Seen,
+    /// When the first and the last unread change was noticed.
+    changed: Option<(Instant, Instant)>,
+    watch: Option<Watch>,
+}
+
+/// What a reload starts from.
+struct State {
+    library: Library,
+    environment: Environment,
+}
+
+/// Something in the watched directories changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Changed;
+
+/// What a reload made of the files.
+struct Reloaded {
+    catalog: Catalog,
+    findings: Vec<Finding>,
+}
+
+impl ConfigWatcher {
+    /// A watcher that goes on from what was read at the start.
+    pub fn new(
+        settings: Arc<Settings>,
+        environment: Environment,
+        library: Library,
+        catalog: Arc<ArcSwap<Catalog>>,
+        pools: KeyPools,
+    ) -> Self {
+        let seen = Seen::now(settings.config_dir.as_deref(), environment.dotenv_path());
+        Self {
+            settings,
+            catalog,
+            pools,
+            state: Some(State {
+                library,
+                environment,
+            }),
+            seen,
+            changed: None,
+            watch: None,
+        }
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
+        let dotenv = self
+            .state
+            .as_ref()
+            .and_then(|state| state.environment.dotenv_path())
+            .map(|path| parent(path).to_owned());
+        self.settings
+            .config_dir
+            .iter()
+            .cloned()
+            .chain(dotenv)
+            .collect()
+    }
+
+    fn note_change(&mut self, context: &mut Context<Self>) {
+        let now = Instant::now();
+        let waiting = self.changed.is_some();
+        let first = self.changed.map_or(now, |(first, _)| first);
+        self.changed = Some((first, now));
+        if !waiting {
+            context.run_later(QUIET, Self::reload_when_quiet);
+        }
+    }
+
+    fn reload_when_quiet(&mut self, context: &mut Context<Self>) {
+        let Some((first, last)) = self.changed else {
+            return;
+        };
+        let due = (last + QUIET).min(first + LONGEST);
+        let now = Instant::now();
+        if now < due || self.state.is_none() {
+            let pause = due
+                .saturating_duration_since(now)
+                .max(Duration::from_millis(10));
+            context.run_later(pause, Self::reload_when_quiet);
+            return;
+        }
+        self.changed = None;
+        self.reload(context);
+    }
+
+    /// Reads what has changed on a thread of its own, then publishes. A change that left every file as it was is none.
+    fn reload(&mut self, context: &mut Context<Self>) {
+        let Some(state) = self.state.take() else {
+            return;
+        };
+        let settings = Arc::clone(&self.settings);
+        let pools = self.pools.clone();
+        let slot = Arc::clone(&self.catalog);
+        let known = self.seen.clone();
+        let work = async move {
+            let reading = move || read(state, known, &settings);
+            let (state, seen, reloaded) = actix_rt::task::spawn_blocking(reading).await.ok()?;
+            if let Some(Reloaded { catalog, findings }) = reloaded {
+                telemetry::keep_out(Arc::clone(&catalog.scrubber));
+                log::tell(&slot.load(), &catalog, &findings);
+                let catalog = Arc::new(catalog);
+                pools.sync(&catalog).await;
+                slot.store(catalog);
+            }
+            Some((state, seen))
+        };
+        context.spawn(work.into_actor(self).map(|read, actor, context| {
+            let Some((state, seen)) = read else {
+                tracing::error!(
+                    "reading the configuration panicked, no further reload is possible"
+                );
+                context.stop();
+                return;
+            };
+            actor.state = Some(state);
+            actor.seen = seen;
+        }));
+    }
+
+    /// Looks at names, sizes and times on a thread of its own.
+    fn scan(&mut self, context: &mut Context<Self>) {
+        let Some(state) = &self.state else {
+            return;
+        };
+        let directory = self.settings.config_dir.clone();
+        let dotenv = state.environment.dotenv_path().map(Path::to_owned);
+        let looking = actix_rt::task::spawn_blocking(move || {
+            Seen::now(directory.as_deref(), dotenv.as_deref())
+        });
+        context.spawn(looking.into_actor(self).map(|seen, actor, context| {
+            if seen.is_ok_and(|seen| seen != actor.seen) {
+                actor.note_change(context);
+            }
+        }));
+    }
+}
+
+/// Looks before it reads, so that what changes while it reads is seen by the next scan.
+fn read(state: State, known: Seen, settings: &Settings) -> (State, Seen, Option<Reloaded>) {
+    let State {
+        mut library,
+        environment,
+    } = state;
+    let seen = Seen::now(settings.config_dir.as_deref(), environment.dotenv_path());
+    if seen == known {
+        let state = State {
+            library,
+            environment,
+        };
+        return (state, seen, None);
+    }
+    let (environment, findings) = environment.reread();
+    let catalog = library.reload(settings, &environment);
+    let state = State {
+        library,
+        environment,
+    };
+    (state, seen, Some(Reloaded { catalog, findings }))
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+impl Actor for ConfigWatcher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        self.watch = Watch::start(&self.directories(), context.address().recipient());
+        context.run_interval(SCAN, Self::scan);
+    }
+}
+
+impl Handler<Changed> for ConfigWatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Changed, context: &mut Self::Context) {
+        self.note_change(context);
+    }
+}

@@ -1,0 +1,29 @@
+//! What a reload changed, in the process log: once for each new fault, once for each mended one.
+
+use crate::config::catalog::{Catalog, Finding};
+
+/// Tells the difference between two catalogs.
+pub(super) fn tell(before: &Catalog, after: &Catalog, findings: &[Finding]) {
+    for finding in findings {
+        tracing::error!(fault = %finding, "the environment file is faulty, the rest of it is used");
+    }
+    for fault in news(&before.faults, &after.faults) {
+        tracing::error!(%fault, "a configuration file is faulty, its last good version stays in use");
+    }
+    for warning in news(&before.warnings, &after.warnings) {
+        tracing::warn!(%warning, "configuration");
+    }
+    for fault in news(&after.faults, &before.faults) {
+        tracing::info!(source = %fault.source.display(), "a configuration file is good again");
+    }
+    tracing::info!(
+        models = after.models.len(),
+        faults = after.faults.len(),
+        "configuration reloaded"
+    );
+}
+
+/// Findings of the second list that the first does not have.
+fn news<'a>(old: &'a [Finding], new: &'a [Finding]) -> impl Iterator<Item = &'a Finding> {
+    new.iter().filter(move |finding| !old.contains(finding))
+}

@@ -1,0 +1,81 @@
+//! The two ways to notice a change: the system's events, and what the files look like.
+
+use std::path::{Path, PathBuf};
+
+use actix::Recipient;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use super::Changed;
+use crate::config::files::{Stamp, Stamps, stamps};
+
+/// The system's events for some directories, while it is kept.
+pub(super) struct Watch {
+    _watcher: RecommendedWatcher,
+}
+
+impl Watch {
+    /// Asks for events. Without them the scan still notices every change, only later.
+    pub(super) fn start(directories: &[PathBuf], changed: Recipient<Changed>) -> Option<Self> {
+        let told = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let matters = match event {
+                Ok(event) => {
+                    !matches!(event.kind, EventKind::Access(_))
+                        && event.paths.iter().any(|path| concerns(path))
+                }
+                Err(_) => true,
+            };
+            if matters {
+                changed.do_send(Changed);
+            }
+        });
+        let mut watcher = match told {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                tracing::warn!(%error, "no file events, configuration files are looked at every 2 seconds");
+                return None;
+            }
+        };
+        for directory in directories {
+            if let Err(error) = watch(&mut watcher, directory) {
+                tracing::warn!(
+                    directory = %directory.display(),
+                    %error,
+                    "no file events for this directory, it is looked at every 2 seconds"
+                );
+            }
+        }
+        Some(Self { _watcher: watcher })
+    }
+}
+
+/// The working directory holds other files too, such as the database.
+fn concerns(path: &Path) -> bool {
+    path.extension().is_none_or(|extension| extension == "json")
+}
+
+fn watch(watcher: &mut RecommendedWatcher, directory: &Path) -> notify::Result<()> {
+    watcher.watch(directory, RecursiveMode::NonRecursive)?;
+    for name in ["providers", "models"] {
+        let inner = directory.join(name);
+        if inner.is_dir() {
+            watcher.watch(&inner, RecursiveMode::Recursive)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the files looked like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    directory: Option<Stamps>,
+    dotenv: Option<Stamp>,
+}
+
+impl Seen {
+    pub(super) fn now(directory: Option<&Path>, dotenv: Option<&Path>) -> Self {
+        Self {
+            directory: directory.map(stamps),
+            dotenv: dotenv.and_then(Stamp::of),
+        }
+    }
+}
