@@ -1,3 +1,7 @@
 //! The binary: parse arguments, run, print one error, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    model_proxy::cli::run()
+}

@@ -1,0 +1,168 @@
+//! `model-proxy explain MODEL`: the ordered attempts for a model, and why anything is skipped.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::outcome::Failure;
+use super::start;
+use crate::config;
+use crate::config::catalog::{Catalog, Model, Route};
+use crate::protocol::Protocol;
+use crate::routing::plan::{Plan, SkippedRoute, plan};
+use crate::secret::Scrubber;
+
+pub(super) fn run(model: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    let sources = start::read()?;
+    let catalog = config::load(&sources.settings, &sources.environment);
+    let Some(found) = catalog.models.get(model) else {
+        return Err(Failure::failed(unknown(&catalog, model)));
+    };
+    header(&catalog, found, out)?;
+    for protocol in [Protocol::OpenAi, Protocol::Anthropic] {
+        if let Some(plan) = plan(&catalog, model, protocol) {
+            attempts(protocol, &plan, &catalog.scrubber, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn unknown(catalog: &Catalog, model: &str) -> String {
+    let fault = catalog
+        .faults
+        .iter()
+        .find(|fault| fault.source.file_stem().is_some_and(|stem| stem == model));
+    match fault {
+        Some(fault) => format!("model `{model}` does not exist, since its file is faulty: {fault}"),
+        None => format!(
+            "model `{model}` does not exist: there are {} models, see `model-proxy check`",
+            catalog.models.len()
+        ),
+    }
+}
+
+fn header(catalog: &Catalog, model: &Model, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "model {} ({})", model.name, model.source.display())?;
+    for name in &model.fallbacks {
+        let note = if catalog.models.contains_key(name) {
+            ""
+        } else {
+            " (does not exist, ignored)"
+        };
+        writeln!(out, "  fallback model: {name}{note}")?;
+    }
+    Ok(())
+}
+
+fn attempts(
+    protocol: Protocol,
+    plan: &Plan,
+    scrubber: &Scrubber,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    writeln!(out, "a client that speaks {}:", protocol.name())?;
+    if plan.routes.is_empty() {
+        writeln!(out, "  no attempt: {}", plan.why_empty())?;
+    }
+    for (position, planned) in plan.routes.iter().enumerate() {
+        let owner = owner(plan, &planned.logical_model);
+        writeln!(
+            out,
+            "  {}. {}{owner}",
+            position + 1,
+            route_name(&planned.route)
+        )?;
+        details(&planned.route, scrubber, out)?;
+    }
+    for skipped in &plan.skipped {
+        skip(plan, skipped, out)?;
+    }
+    Ok(())
+}
+
+fn owner(plan: &Plan, logical: &Model) -> String {
+    if logical.name == plan.model.name {
+        String::new()
+    } else {
+        format!(", by fallback to {}", logical.name)
+    }
+}
+
+fn route_name(route: &Route) -> String {
+    format!(
+        "route {}: {}/{}",
+        route.id, route.provider.name, route.model
+    )
+}
+
+fn details(route: &Route, scrubber: &Scrubber, out: &mut dyn Write) -> io::Result<()> {
+    let labels: Vec<&str> = route.keys.iter().map(|key| key.label.as_str()).collect();
+    let timeouts = &route.timeouts;
+    writeln!(
+        out,
+        "     {} {}",
+        route.protocol.name(),
+        shown(&route.url, scrubber)
+    )?;
+    writeln!(out, "     keys: {}", labels.join(", "))?;
+    writeln!(
+        out,
+        "     timeouts: connect {}, first token {}, idle {}, total {}{}",
+        seconds(timeouts.connect),
+        seconds(timeouts.first_token),
+        seconds(timeouts.idle),
+        seconds(timeouts.total),
+        timeouts.attempt.map_or_else(String::new, |attempt| format!(
+            ", {} for an answer that is not streamed",
+            seconds(attempt)
+        )),
+    )?;
+    let cooldown = if route.cooldowns_off {
+        "off".to_owned()
+    } else {
+        seconds(route.cooldown)
+    };
+    writeln!(
+        out,
+        "     cooldown: {cooldown}; repeats: {} on {:?}",
+        route.provider.max_retries, route.provider.retry_on_status
+    )
+}
+
+fn skip(plan: &Plan, skipped: &SkippedRoute, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "  skipped: {}{}: {}",
+        route_name(&skipped.route),
+        owner(plan, &skipped.logical_model),
+        skipped.reason
+    )
+}
+
+/// An address without user, password and query; what came from a `${VAR}` shows as its name.
+fn shown(url: &str, scrubber: &Scrubber) -> String {
+    let bare = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = bare.split_once("://").unwrap_or(("", bare));
+    let (authority, path) = rest
+        .find('/')
+        .and_then(|slash| rest.split_at_checked(slash))
+        .unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    scrubber.scrub(&format!("{scheme}://{host}{path}"))
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn an_address_is_shown_without_user_query_and_secret_values() {
+        let scrubber = Scrubber::new([(Secret::new("account-7"), "ACCOUNT".to_owned())]);
+        let url = "https://user:word@host:1/v1/account-7/chat?api-version=1";
+        assert_eq!(shown(url, &scrubber), "https://host:1/v1/[ACCOUNT]/chat");
+    }
+}
