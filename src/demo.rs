@@ -215,7 +215,7 @@ pub fn run_upstream(host: &str, port: u16, out: &mut dyn Write) -> Result<(), De
     let [first_key, second_key] = upstream::KEYS;
     writeln!(
         out,
-        "The demo upstream is listening on http://{address}; keys: {first_key}, {second_key}"
+        "The demo upstream takes the keys {first_key} and {second_key} and is listening on http://{address}"
     )?;
     out.flush()?;
     Ok(upstream::serve(listener)?)

@@ -15,3 +15,20 @@ mod support;
 
 // The doubles themselves: an upstream or client that does not do what it says proves nothing.
 mod doubles;
+
+// A request and its answer.
+mod passthrough;
+mod refusals;
+mod streams;
+
+// What stands between them.
+mod keys;
+mod limits;
+mod request_log;
+
+// The process around them.
+mod commands;
+mod demo;
+mod reload;
+mod service;
+mod stopping;

@@ -65,9 +65,14 @@ impl Request {
         self.body("application/json", value.to_string())
     }
 
-    pub(crate) fn body(mut self, content_type: &str, bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(self, content_type: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.bytes(bytes).header("content-type", content_type)
+    }
+
+    /// A body without saying of what type.
+    pub(crate) fn bytes(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.body = bytes.into();
-        self.header("content-type", content_type)
+        self
     }
 
     /// Sends it on a connection of its own and reads the whole answer.
