@@ -78,8 +78,10 @@ pub enum ErrorKind {
     ModelNotFound,
     /// No route of the model speaks the client's protocol.
     ProtocolUnavailable,
-    /// The client is over one of its own limits.
+    /// The client is over its limit of requests, in a minute or in flight.
     RateLimited,
+    /// The client is over its limit of tokens in a minute.
+    TokenLimited,
     /// The model has routes, but none can be called (no key, disabled, unset variable).
     NoUsableRoute,
     /// Every route said 429, or every key rests.
@@ -119,7 +121,7 @@ impl ErrorKind {
             Self::ModelNotFound | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::UnsupportedMediaType => 415,
-            Self::RateLimited | Self::UpstreamRateLimited => 429,
+            Self::RateLimited | Self::TokenLimited | Self::UpstreamRateLimited => 429,
             Self::Overloaded | Self::NoUsableRoute | Self::UpstreamUnavailable | Self::Stopping => {
                 503
             }
@@ -141,6 +143,7 @@ impl ErrorKind {
             Self::ModelNotFound => "model_not_found",
             Self::ProtocolUnavailable => "protocol_unavailable",
             Self::RateLimited => "rate_limited",
+            Self::TokenLimited => "token_limited",
             Self::NoUsableRoute => "no_usable_route",
             Self::UpstreamRateLimited => "upstream_rate_limited",
             Self::UpstreamTimeout => "upstream_timeout",
@@ -166,6 +169,7 @@ impl ErrorKind {
             | Self::InvalidRequest
             | Self::ModelNotFound
             | Self::RateLimited
+            | Self::TokenLimited
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::UnsupportedMediaType

@@ -111,7 +111,7 @@ impl Library {
         let mut changes = Changes::default();
         self.unreadable = files.findings().collect();
         let mut before = std::mem::take(&mut self.shelves);
-        for file in files.files {
+        for file in files.files.into_iter().filter(|file| !is_copy(file)) {
             let known = before.remove(&file.path);
             let fingerprint = fingerprint(&file);
             let shelf = match known {
@@ -246,6 +246,17 @@ fn parse(file: &File) -> Result<Version, Vec<Finding>> {
         warnings: report.warnings,
         changed: file.stamp.map_or(0, |stamp| stamp.seconds()),
     })
+}
+
+/// A provider file that says what is compiled in anyway: the repository's own `config/` holds all of them, and a
+/// provider that nobody has touched is not worth mentioning.
+fn is_copy(file: &File) -> bool {
+    let FileKind::Provider(name) = &file.kind else {
+        return false;
+    };
+    built_in::PROVIDERS
+        .iter()
+        .any(|(built_in, text)| built_in == name && file.text.as_deref() == Ok(*text))
 }
 
 fn fingerprint(file: &File) -> u64 {

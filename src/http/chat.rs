@@ -215,19 +215,18 @@ async fn admit(
 }
 
 fn over_limit(refusal: &Refusal) -> Refused {
-    let (what, param) = match refusal.which {
-        LimitKind::Requests => ("requests per minute", "requests"),
-        LimitKind::Tokens => ("tokens per minute", "tokens"),
-        LimitKind::Slots => ("concurrent requests", "requests"),
+    let (kind, what) = match refusal.which {
+        LimitKind::Requests => (ErrorKind::RateLimited, "requests per minute"),
+        LimitKind::Tokens => (ErrorKind::TokenLimited, "tokens per minute"),
+        LimitKind::Slots => (ErrorKind::RateLimited, "concurrent requests"),
     };
     let error = GatewayError::new(
-        ErrorKind::RateLimited,
+        kind,
         format!(
             "This client is over its limit of {what}; try again in {:.1} s",
             refusal.retry_after.as_secs_f64()
         ),
     )
-    .with_param(param)
     .with_retry_after(Some(refusal.retry_after));
     Refused {
         error,

@@ -138,6 +138,18 @@ fn a_file_replaces_the_compiled_in_provider_whole_until_it_is_deleted() {
 }
 
 #[test]
+fn an_untouched_copy_of_a_compiled_in_file_counts_as_compiled_in() {
+    let mut library = Library::new();
+    let (name, text) = built_in::PROVIDERS[0];
+    library.update(Texts::default().provider(name, text).read());
+    let catalog = publish(&mut library, &[]);
+    assert_eq!(
+        provider(&catalog, name).origin,
+        crate::config::catalog::Origin::BuiltIn
+    );
+}
+
+#[test]
 fn a_faulty_file_does_not_let_its_compiled_in_namesake_in() {
     let texts = Texts::default()
         .provider("openai", "{")

@@ -80,6 +80,7 @@ mod tests {
             (ErrorKind::UnsupportedMediaType, "invalid_request_error"),
             (ErrorKind::UpstreamRefused(422), "invalid_request_error"),
             (ErrorKind::RateLimited, "rate_limit_error"),
+            (ErrorKind::TokenLimited, "rate_limit_error"),
             (ErrorKind::UpstreamRateLimited, "rate_limit_error"),
             (ErrorKind::Internal, "api_error"),
             (ErrorKind::UpstreamErrorEvent, "api_error"),

@@ -12,6 +12,7 @@ fn names(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
         (ErrorKind::ModelNotFound, _) => ("invalid_request_error", Some("model_not_found")),
         (_, 402) => ("insufficient_quota", Some("insufficient_quota")),
         (_, 403) => ("permission_error", None),
+        (ErrorKind::TokenLimited, _) => ("tokens", Some("rate_limit_exceeded")),
         (_, 429) => ("requests", Some("rate_limit_exceeded")),
         (_, 500..) => ("server_error", None),
         _ => ("invalid_request_error", None),
@@ -90,6 +91,11 @@ mod tests {
             (
                 ErrorKind::RateLimited,
                 "requests",
+                Some("rate_limit_exceeded"),
+            ),
+            (
+                ErrorKind::TokenLimited,
+                "tokens",
                 Some("rate_limit_exceeded"),
             ),
             (
