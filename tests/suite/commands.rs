@@ -1,10 +1,13 @@
 //! The command line: what each command prints, and how it ends.
 
 use model_proxy::protocol::Protocol;
+use serde_json::json;
 
 use crate::support::binary::{CommandLine, model_proxy};
-use crate::support::client::get;
+use crate::support::client::{get, post};
 use crate::support::gateway::{model_json, provider_json};
+use crate::support::upstream::Upstream;
+use crate::support::upstream::bodies::openai_error;
 
 const PROVIDER_URL: &str = "http://127.0.0.1:9";
 
@@ -170,4 +173,39 @@ fn health_fails_where_nobody_listens() {
     drop(free);
     let ended = model_proxy(["health", "--url", &format!("http://{address}")]).run();
     assert_eq!(ended.code(), 1, "{}", ended.printed);
+}
+
+#[test]
+fn no_key_is_printed_even_at_trace() {
+    let upstream = Upstream::start();
+    let telling = "your key provider-secret-1 or provider-secret-2 and client-secret are bad";
+    let error = openai_error(
+        401,
+        "invalid_request_error",
+        Some("invalid_api_key"),
+        telling,
+    );
+    upstream.always(error);
+    let provider = provider_json("alpha", &upstream.url(), Protocol::OpenAi);
+    for format in ["text", "json"] {
+        let serve = with_config(["serve"])
+            .env("PORT", "0")
+            .env("LOG_LEVEL", "trace")
+            .env("LOG_FORMAT", format)
+            .env("VERBOSE_HTTP_ERRORS", "true")
+            .file("config/providers/alpha.json", &provider.to_string())
+            .start();
+        let ask = post(serve.address(), "/v1/chat/completions")
+            .key("client-secret")
+            .api_key("client-secret")
+            .json(&json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]}));
+        assert!(ask.send().status >= 400);
+        serve.signal("TERM");
+        let ended = serve.wait();
+        assert_eq!(ended.code(), 0, "{}", ended.printed);
+        for secret in ["client-secret", "provider-secret"] {
+            let line = ended.printed.lines().find(|line| line.contains(secret));
+            assert_eq!(line, None, "{format}");
+        }
+    }
 }

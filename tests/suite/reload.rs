@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use model_proxy::protocol::Protocol;
 use serde_json::{Value, json};
 
+use crate::support::binary::model_proxy;
+use crate::support::client::post;
 use crate::support::gateway::{Gateway, model_json, provider_json};
 use crate::support::upstream::bodies::{openai_answer, openai_error};
 use crate::support::upstream::{Gate, Upstream};
@@ -184,5 +186,34 @@ fn a_provider_that_comes_and_goes_under_load_fails_no_request() {
             });
         }
         until("a hundred answers", || asked.load(Ordering::Acquire) >= 100);
+    });
+}
+
+#[test]
+fn keys_in_dotenv_are_read_again_when_it_changes() {
+    let upstream = Upstream::start();
+    upstream.always(openai_answer("hi"));
+    let serve = model_proxy(["serve"])
+        .env("PORT", "0")
+        .env("RATE_LIMIT_REQUESTS_PER_MINUTE", "0")
+        .file(".env", "CLIENT_API_KEY=client\nALPHA_API_KEY_1=old-key\n")
+        .file(
+            "config/providers/alpha.json",
+            &provider_json("alpha", &upstream.url(), Protocol::OpenAi).to_string(),
+        )
+        .file(
+            "config/models/m.json",
+            &model_json("m", [("alpha", "up-m")]).to_string(),
+        )
+        .start();
+    let ask = post(serve.address(), "/v1/chat/completions")
+        .key("client")
+        .json(&question("m"));
+    assert_eq!(ask.send().status, 200);
+    let dotenv = serve.directory().join(".env");
+    std::fs::write(dotenv, "CLIENT_API_KEY=client\nALPHA_API_KEY_1=new-key\n").expect("a file");
+    until("the new key", || {
+        assert_eq!(ask.send().status, 200);
+        upstream.requests().pop().expect("a request").key() == Some("new-key")
     });
 }

@@ -336,3 +336,43 @@ fn a_whole_answer_that_is_cut_short_is_an_error() {
         assert!(response.json()["error"]["message"].is_string());
     }
 }
+
+#[test]
+fn a_client_that_stops_reading_is_given_up() {
+    let upstream = Upstream::start();
+    let block = "x".repeat(1024 * 1024);
+    let words = vec![block.as_str(); 64];
+    upstream.answer(openai_stream(&words));
+    let gateway = Gateway::builder()
+        .setting("client_stall_seconds", 0.5)
+        .provider("alpha", &upstream, Protocol::OpenAi)
+        .model("m", [("alpha", "up-m")])
+        .start();
+    let (path, body) = question(Protocol::OpenAi);
+    // the head is read, and then nothing more
+    let _stream = gateway.post(path).json(&body).send_streaming();
+    assert!(upstream.wait_for_hangup(SOON));
+    let row = gateway.only_row();
+    assert_eq!(row.text("error_type"), "client_stalled");
+}
+
+#[test]
+fn small_events_are_not_held_back() {
+    let upstream = Upstream::start();
+    let words = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    upstream.always(openai_stream(&words).pause(1));
+    let gateway = Gateway::before(&upstream, Protocol::OpenAi);
+    let (path, body) = question(Protocol::OpenAi);
+    let times = (0..5).map(|_| {
+        let begun = Instant::now();
+        gateway
+            .post(path)
+            .json(&body)
+            .send_streaming()
+            .read_to_end();
+        begun.elapsed()
+    });
+    // delayed acknowledgements take 40 ms; a busy machine may slow some rounds, not all
+    let quickest = times.min().expect("five rounds");
+    assert!(quickest < Duration::from_millis(35), "{quickest:?}");
+}

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use model_proxy::app::{AppHandle, Application};
 use model_proxy::config::environment::Environment;
@@ -22,6 +23,9 @@ use super::upstream::Upstream;
 
 /// The key of the gateway's first client, unless a scenario sets `CLIENT_API_KEY`.
 pub(crate) const CLIENT_KEY: &str = "client-key-for-tests";
+
+/// How long a row may take to be noted.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A gateway that is not started yet.
 pub(crate) struct Builder {
@@ -233,10 +237,15 @@ impl Gateway {
         rows::read(&self.database())
     }
 
-    /// The only row of the request log.
+    /// The only row of the request log; waited for, since a client may see an end before the gateway has noted it.
     #[track_caller]
     pub(crate) fn only_row(&self) -> Row {
+        let until = Instant::now() + PATIENCE;
         let mut rows = self.rows();
+        while rows.is_empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+            rows = self.rows();
+        }
         assert_eq!(rows.len(), 1, "rows in the request log: {rows:?}");
         rows.remove(0)
     }
