@@ -61,6 +61,9 @@ impl FaultKind {
     }
 }
 
+/// nginx' number for a client that closed its connection first; it stands in the log and is never sent.
+pub const CLIENT_LEFT: u16 = 499;
+
 /// What went wrong, as a closed list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -104,6 +107,8 @@ pub enum ErrorKind {
     UnsupportedMediaType,
     /// The gateway is stopping and ended this stream itself.
     Stopping,
+    /// The client closed its connection before the answer was complete; never sent.
+    ClientLeft,
     /// The client stopped reading its stream (`client_stall_seconds`).
     ClientStalled,
     /// A fault of ours.
@@ -127,6 +132,7 @@ impl ErrorKind {
             }
             Self::UpstreamTimeout => 504,
             Self::UpstreamRefused(status) => status,
+            Self::ClientLeft => CLIENT_LEFT,
             Self::UpstreamBroken(_) | Self::UpstreamErrorEvent => 502,
             Self::Internal => 500,
         }
@@ -155,6 +161,7 @@ impl ErrorKind {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Stopping => "stopping",
+            Self::ClientLeft => "client_left",
             Self::ClientStalled => "client_stalled",
             Self::Internal => "internal",
         }
@@ -173,6 +180,7 @@ impl ErrorKind {
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::UnsupportedMediaType
+            | Self::ClientLeft
             | Self::ClientStalled => Blame::Client,
             Self::UpstreamRateLimited
             | Self::UpstreamTimeout

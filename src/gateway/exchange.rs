@@ -13,19 +13,22 @@ use crate::actors::rate_limiter::Permit;
 use crate::config::catalog::{Client, ProviderKey, Route};
 use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::{Protocol, UsageReport};
-use crate::storage::record::{Answer, AttemptRecord, CLIENT_LEFT, Record, RecordError};
+use crate::secret::Scrubber;
+use crate::storage::record::{Answer, AttemptRecord, Record, RecordError};
+use crate::storage::row::{self, Content};
 
 /// A request under way.
 pub struct Exchange {
     record: Record,
     started: Instant,
     attempt_started: Instant,
+    calling: bool,
     permit: Option<Permit>,
     buffer: Arc<LogBuffer>,
     head_sent: bool,
     finished: bool,
+    budget: Option<Taken>,
     /// Dropped last: once nobody is live, every record has been handed over.
-    _budget: Option<Taken>,
     _live: Live,
 }
 
@@ -48,11 +51,12 @@ impl Exchange {
             record,
             started: now,
             attempt_started: now,
+            calling: false,
             permit: None,
             buffer,
             head_sent: false,
             finished: false,
-            _budget: None,
+            budget: None,
             _live: live,
         }
     }
@@ -62,15 +66,10 @@ impl Exchange {
         &self.record.request_id
     }
 
-    /// When the request came in.
-    pub fn started(&self) -> Instant {
-        self.started
-    }
-
     /// Notes the body, with the bytes that it takes from the budget.
     pub fn body(&mut self, body: Bytes, budget: Taken) {
         self.record.request = Some(body);
-        self._budget = Some(budget);
+        self.budget = Some(budget);
     }
 
     /// Notes what the client asks for.
@@ -94,8 +93,9 @@ impl Exchange {
         self.record.attempts.len()
     }
 
-    /// A call begins. Until it ends its outcome is that the client left.
+    /// A call begins.
     pub fn begin_attempt(&mut self, route: &Route, key: &ProviderKey) {
+        self.calling = true;
         self.attempt_started = Instant::now();
         self.record.provider = Some(route.provider.name.clone());
         self.record.model = Some(route.model.clone());
@@ -108,15 +108,18 @@ impl Exchange {
             protocol: route.protocol,
             key: Some(key.label.clone()),
             status: None,
-            outcome: "client_left",
+            outcome: "under_way",
             elapsed: Duration::ZERO,
             first_token: None,
             usage: None,
         });
     }
 
-    /// The call under way ended.
+    /// The call under way ended; what ended before stays as it was.
     pub fn end_attempt(&mut self, status: Option<u16>, outcome: &'static str) {
+        if !std::mem::take(&mut self.calling) {
+            return;
+        }
         let elapsed = self.attempt_started.elapsed();
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.elapsed = elapsed;
@@ -125,8 +128,10 @@ impl Exchange {
         }
     }
 
-    /// The first content has arrived and the head goes out.
-    pub fn commit(&mut self, status: u16) {
+    /// The first content has arrived and the head goes out. From now on the body is kept only as far as its row needs it.
+    pub fn commit(&mut self, status: u16, content: Content, scrubber: &Scrubber) {
+        row::condense(&mut self.record, content, scrubber);
+        self.budget = None;
         self.head_sent = true;
         self.record.status = status;
         self.record.first_token = Some(self.started.elapsed());
@@ -226,16 +231,25 @@ impl Exchange {
     }
 }
 
+/// Why an exchange can be dropped before it was told how it ended.
+fn unfinished() -> GatewayError {
+    if std::thread::panicking() {
+        return GatewayError::new(ErrorKind::Internal, "the handler panicked");
+    }
+    GatewayError::new(
+        ErrorKind::ClientLeft,
+        "the client closed the connection before the answer was complete",
+    )
+}
+
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.record.elapsed = self.started.elapsed();
         if !self.finished {
-            self.record.status = CLIENT_LEFT;
-            self.end_attempt(None, "client_left");
-            self.note_error(
-                "client_left",
-                "the client closed the connection before the answer was complete".to_owned(),
-            );
+            let error = unfinished();
+            self.end_attempt(None, error.kind.name());
+            self.record.status = error.kind.status();
+            self.note_error(error.kind.name(), error.message);
         }
         self.settle();
         self.report();

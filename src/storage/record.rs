@@ -9,10 +9,8 @@ use uuid::Uuid;
 
 use crate::config::catalog::Client;
 use crate::conversation::Usage;
+use crate::error::CLIENT_LEFT;
 use crate::protocol::Protocol;
-
-/// The client closed its connection before the answer was complete; nginx' number, never sent.
-pub const CLIENT_LEFT: u16 = 499;
 
 /// One request, before its content is decoded, scrubbed and cut.
 #[derive(Debug, Clone)]
@@ -39,8 +37,10 @@ pub struct Record {
     pub model: Option<String>,
     /// Label of the key that was used last, never the key.
     pub provider_key: Option<String>,
-    /// The client's body.
+    /// The client's body, until it is condensed.
     pub request: Option<Bytes>,
+    /// What its row needs of the body, where that is all that is left of it.
+    pub condensed: Option<Condensed>,
     /// The status sent; 499 if the client left before one was.
     pub status: u16,
     /// From arrival to the end of the answer.
@@ -63,6 +63,21 @@ pub struct Record {
     pub attempts: Vec<AttemptRecord>,
     /// What a conversion dropped or changed.
     pub loss: Option<String>,
+}
+
+/// A body as its row keeps it, scrubbed and cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condensed {
+    /// A JSON object.
+    pub parameters: String,
+    /// A JSON array, perhaps cut, or an object of counts.
+    pub messages: Option<String>,
+}
+
+impl Condensed {
+    fn weight(&self) -> usize {
+        self.parameters.len() + length(self.messages.as_deref())
+    }
 }
 
 /// The end of a request that failed.
@@ -156,6 +171,7 @@ impl Record {
             model: None,
             provider_key: None,
             request: None,
+            condensed: None,
             status: CLIENT_LEFT,
             elapsed: Duration::ZERO,
             first_token: None,
@@ -198,15 +214,27 @@ impl Record {
 
     /// Bytes that `strip_content` frees.
     pub fn content_weight(&self) -> usize {
-        self.request.as_ref().map_or(0, Bytes::len) + self.answer.weight()
+        self.request.as_ref().map_or(0, Bytes::len)
+            + self.condensed.as_ref().map_or(0, Condensed::weight)
+            + self.answer.weight()
     }
 
     /// Drops prompt and answer and remembers how long they were. Without content nothing changes.
     pub fn strip_content(&mut self) {
-        if self.request.is_none() && matches!(self.answer, Answer::None | Answer::Stripped { .. }) {
+        let messages = self
+            .condensed
+            .as_mut()
+            .and_then(|kept| kept.messages.take());
+        if self.request.is_none()
+            && messages.is_none()
+            && matches!(self.answer, Answer::None | Answer::Stripped { .. })
+        {
             return;
         }
-        let request = self.request.take().map_or(0, |body| body.len());
+        let request = self
+            .request
+            .take()
+            .map_or(length(messages.as_deref()), |body| body.len());
         let answer = match std::mem::replace(&mut self.answer, Answer::None) {
             Answer::None | Answer::Stripped { .. } => 0,
             Answer::Whole(body) => body.len(),
@@ -239,6 +267,7 @@ pub(crate) mod tests {
             model: Some("gpt-x".to_owned()),
             provider_key: Some("OPENAI_API_KEY_2".to_owned()),
             request: None,
+            condensed: None,
             status: 200,
             elapsed: Duration::from_millis(1234),
             first_token: None,

@@ -153,6 +153,14 @@ pub fn row(record: &Record, content: Content, scrubber: &Scrubber) -> Row {
     }
 }
 
+/// Replaces the body by what its row will keep, so that a long stream does not hold a large prompt to its end.
+pub fn condense(record: &mut Record, content: Content, scrubber: &Scrubber) {
+    if record.request.is_some() {
+        record.condensed = Some(request::read(record, content, &Cleaner::new(scrubber)));
+        record.request = None;
+    }
+}
+
 /// The text of the answer, as far as it is kept.
 fn answer(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> Option<String> {
     if content.mode == LogContent::Metadata {

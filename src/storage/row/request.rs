@@ -7,7 +7,7 @@ use super::text::{Cleaner, cut_mark};
 use crate::config::settings::LogContent;
 use crate::protocol::Protocol;
 use crate::protocol::raw::RawObject;
-use crate::storage::record::{Answer, Record};
+use crate::storage::record::{Answer, Condensed, Record};
 
 /// Larger values are replaced by a note of their size.
 const VALUE_LIMIT: usize = 1024;
@@ -25,17 +25,17 @@ const COUNTED: [&str; 2] = ["tools", "functions"];
 const TEXTS: [&str; 4] = ["prediction", "prompt", "input", "instructions"];
 
 /// The two columns.
-pub(super) struct Request {
-    /// A JSON object.
-    pub(super) parameters: String,
-    /// A JSON array, perhaps cut, or an object of counts.
-    pub(super) messages: Option<String>,
-}
-
-pub(super) fn read(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> Request {
+pub(super) fn read(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> Condensed {
+    if let Some(condensed) = &record.condensed {
+        let mut condensed = condensed.clone();
+        if let (None, Answer::Stripped { request, .. }) = (&condensed.messages, &record.answer) {
+            condensed.messages = Some(cut_mark(*request));
+        }
+        return condensed;
+    }
     let body = record.request.clone().map(RawObject::parse);
     if let Some(Ok(body)) = body {
-        return Request {
+        return Condensed {
             parameters: cleaner.clean(&parameters(&body, content.mode), usize::MAX),
             messages: messages(&body, record.protocol, content, cleaner),
         };
@@ -44,7 +44,7 @@ pub(super) fn read(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> 
         Answer::Stripped { request, .. } if request > 0 => Some(cut_mark(request)),
         _ => None,
     };
-    Request {
+    Condensed {
         parameters: "{}".to_owned(),
         messages: stripped.filter(|_| content.mode == LogContent::Full),
     }

@@ -61,6 +61,22 @@ fn filled() -> Record {
 }
 
 #[test]
+fn a_condensed_record_makes_the_same_row() {
+    let content = Content {
+        mode: LogContent::Full,
+        max_bytes: 40,
+    };
+    let whole = filled();
+    let mut condensed = whole.clone();
+    condense(&mut condensed, content, &scrubber());
+    assert!(condensed.request.is_none());
+    assert_eq!(
+        row(&condensed, content, &scrubber()),
+        row(&whole, content, &scrubber())
+    );
+}
+
+#[test]
 fn every_column_is_filled_from_the_record() {
     let record = filled();
     let text = |text: &str| Some(text.to_owned());

@@ -6,7 +6,7 @@ use super::*;
 use crate::secret::Scrubber;
 use crate::storage::record::tests::record;
 
-fn columns(protocol: Protocol, mode: LogContent, body: impl Into<Bytes>) -> Request {
+fn columns(protocol: Protocol, mode: LogContent, body: impl Into<Bytes>) -> Condensed {
     let record = Record {
         protocol,
         request: Some(body.into()),
@@ -20,7 +20,7 @@ fn columns(protocol: Protocol, mode: LogContent, body: impl Into<Bytes>) -> Requ
     read(&record, content, &Cleaner::new(&scrubber))
 }
 
-fn openai(body: impl Into<Bytes>) -> Request {
+fn openai(body: impl Into<Bytes>) -> Condensed {
     columns(Protocol::OpenAi, LogContent::Full, body)
 }
 
