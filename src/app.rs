@@ -139,10 +139,18 @@ impl Application {
 
     /// Runs until it is stopped, on this thread and its workers'.
     pub fn run_until_stopped(self) -> Result<(), RunError> {
-        actix::System::new().block_on(self.run())
+        self.run_and_tell(|| ())
     }
 
-    async fn run(self) -> Result<(), RunError> {
+    /// The same; `ready` is called once requests are served and signals are heard.
+    pub fn run_and_tell(self, ready: impl FnOnce()) -> Result<(), RunError> {
+        actix::System::new().block_on(self.run(ready))
+    }
+
+    async fn run(self, ready: impl FnOnce()) -> Result<(), RunError> {
+        if self.signals {
+            handle::listen_to_signals(&self.handle).map_err(RunError::Server)?;
+        }
         let stop = Stop::new();
         let ledger = Arc::new(Ledger::new());
         let pools = KeyPools::new(Arc::clone(&ledger), Arbiter::current());
@@ -174,9 +182,7 @@ impl Application {
             started: Instant::now(),
         };
         let server = server::start(shared, self.listener).map_err(RunError::Server)?;
-        if self.signals {
-            handle::listen_to_signals(&self.handle).map_err(RunError::Server)?;
-        }
+        ready();
         shutdown::Shutdown {
             server,
             logger: log.logger,
@@ -205,6 +211,9 @@ pub enum RunError {
     /// A second signal.
     #[error("stopped at once by a second signal; requests under way were cut")]
     Forced,
+    /// Requests did not end when they were told to; their records are lost.
+    #[error("{0} requests did not end in time; they are missing from the request log")]
+    StillLive(usize),
     /// Records were not on disk when the time was up.
     #[error("the request log could not be written to the end: {0}")]
     NotFlushed(String),

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 
 use self::watch::{Seen, Watch};
 use super::key_pool::KeyPools;
-use crate::config::catalog::{Catalog, Finding};
+use crate::config::catalog::Catalog;
 use crate::config::environment::Environment;
 use crate::config::library::Library;
 use crate::config::settings::Settings;
@@ -49,12 +49,6 @@ struct State {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Changed;
-
-/// What a reload made of the files.
-struct Reloaded {
-    catalog: Catalog,
-    findings: Vec<Finding>,
-}
 
 impl ConfigWatcher {
     /// A watcher that goes on from what was read at the start.
@@ -121,7 +115,7 @@ impl ConfigWatcher {
         self.reload(context);
     }
 
-    /// Reads what has changed on a thread of its own, then publishes. A change that left every file as it was is none.
+    /// Reads everything again on a thread of its own, then publishes. Files that say what they said are not parsed anew.
     fn reload(&mut self, context: &mut Context<Self>) {
         let Some(state) = self.state.take() else {
             return;
@@ -129,17 +123,14 @@ impl ConfigWatcher {
         let settings = Arc::clone(&self.settings);
         let pools = self.pools.clone();
         let slot = Arc::clone(&self.catalog);
-        let known = self.seen.clone();
         let work = async move {
-            let reading = move || read(state, known, &settings);
-            let (state, seen, reloaded) = actix_rt::task::spawn_blocking(reading).await.ok()?;
-            if let Some(Reloaded { catalog, findings }) = reloaded {
-                telemetry::keep_out(Arc::clone(&catalog.scrubber));
-                log::tell(&slot.load(), &catalog, &findings);
-                let catalog = Arc::new(catalog);
-                pools.sync(&catalog).await;
-                slot.store(catalog);
-            }
+            let reading = move || read(state, &settings);
+            let (state, seen, catalog) = actix_rt::task::spawn_blocking(reading).await.ok()?;
+            telemetry::keep_out(Arc::clone(&catalog.scrubber));
+            log::tell(&slot.load(), &catalog);
+            let catalog = Arc::new(catalog);
+            pools.sync(&catalog).await;
+            slot.store(catalog);
             Some((state, seen))
         };
         context.spawn(work.into_actor(self).map(|read, actor, context| {
@@ -174,26 +165,19 @@ impl ConfigWatcher {
 }
 
 /// Looks before it reads, so that what changes while it reads is seen by the next scan.
-fn read(state: State, known: Seen, settings: &Settings) -> (State, Seen, Option<Reloaded>) {
-    let State {
-        mut library,
-        environment,
-    } = state;
-    let seen = Seen::now(settings.config_dir.as_deref(), environment.dotenv_path());
-    if seen == known {
-        let state = State {
-            library,
-            environment,
-        };
-        return (state, seen, None);
-    }
-    let (environment, findings) = environment.reread();
+fn read(state: State, settings: &Settings) -> (State, Seen, Catalog) {
+    let seen = Seen::now(
+        settings.config_dir.as_deref(),
+        state.environment.dotenv_path(),
+    );
+    let environment = state.environment.reread();
+    let mut library = state.library;
     let catalog = library.reload(settings, &environment);
     let state = State {
         library,
         environment,
     };
-    (state, seen, Some(Reloaded { catalog, findings }))
+    (state, seen, catalog)
 }
 
 fn parent(path: &Path) -> &Path {

@@ -11,12 +11,7 @@ pub(super) fn run(out: &mut dyn Write) -> Result<(), Failure> {
     let sources = start::read()?;
     let catalog = config::load(&sources.settings, &sources.environment);
     report::summary(&catalog, &sources.settings, out)?;
-    let mut faults: Vec<String> = sources
-        .findings
-        .iter()
-        .chain(&catalog.faults)
-        .map(ToString::to_string)
-        .collect();
+    let mut faults: Vec<String> = catalog.faults.iter().map(ToString::to_string).collect();
     if let Err(error) = DatabaseUrl::parse(&sources.settings.database_url) {
         faults.push(format!("DATABASE_URL: {error}"));
     }

@@ -27,10 +27,11 @@ pub(super) fn run(model: &str, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn unknown(catalog: &Catalog, model: &str) -> String {
+    let file = format!("models/{model}.json");
     let fault = catalog
         .faults
         .iter()
-        .find(|fault| fault.source.file_stem().is_some_and(|stem| stem == model));
+        .find(|fault| fault.source.ends_with(&file));
     match fault {
         Some(fault) => format!("model `{model}` does not exist, since its file is faulty: {fault}"),
         None => format!(

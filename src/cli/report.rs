@@ -3,18 +3,14 @@
 use std::io::{self, Write};
 
 use crate::app::Application;
-use crate::config::catalog::{Catalog, Finding, Model, Origin, Provider};
+use crate::config::catalog::{Catalog, Model, Origin, Provider};
 use crate::config::settings::Settings;
 
 /// More models are counted, not listed.
 const LISTED: usize = 20;
 
 /// Prints the report of an application that is about to run.
-pub(super) fn print(
-    application: &Application,
-    findings: &[Finding],
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub(super) fn print(application: &Application, out: &mut dyn Write) -> io::Result<()> {
     let catalog = application.catalog();
     writeln!(
         out,
@@ -23,13 +19,13 @@ pub(super) fn print(
         application.address()
     )?;
     summary(&catalog, application.settings(), out)?;
-    for finding in findings.iter().chain(&catalog.faults) {
+    for finding in &catalog.faults {
         writeln!(out, "fault:    {finding}")?;
     }
     for finding in &catalog.warnings {
         writeln!(out, "warning:  {finding}")?;
     }
-    out.flush()
+    Ok(())
 }
 
 /// Models, keys, clients, database: without the address, so that `check` can print it too.

@@ -14,12 +14,18 @@ pub(super) fn run(out: &mut dyn Write) -> Result<(), Failure> {
         sources.settings.log_format.into(),
     )
     .map_err(Failure::usage)?;
-    let findings = sources.findings;
     let application = Application::build(sources.settings, sources.environment)
         .map_err(start_failure)?
         .on_signals();
-    report::print(&application, &findings, out)?;
-    application.run_until_stopped().map_err(Failure::failed)
+    let mut report = Vec::new();
+    report::print(&application, &mut report)?;
+    application
+        .run_and_tell(|| {
+            if let Err(error) = out.write_all(&report).and_then(|()| out.flush()) {
+                tracing::warn!(%error, "the start report could not be printed");
+            }
+        })
+        .map_err(Failure::failed)
 }
 
 /// Bad configuration is the user's to mend (64), the rest the machine's (1).

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::outcome::Failure;
-use crate::config::catalog::Finding;
 use crate::config::environment::Environment;
 use crate::config::settings::Settings;
 
@@ -11,13 +10,11 @@ use crate::config::settings::Settings;
 pub(super) struct Sources {
     pub(super) settings: Settings,
     pub(super) environment: Environment,
-    /// What is odd about `.env`.
-    pub(super) findings: Vec<Finding>,
 }
 
 /// Reads them, or names every fault.
 pub(super) fn read() -> Result<Sources, Failure> {
-    let (environment, findings) = Environment::read(Path::new(".env"));
+    let environment = Environment::read(Path::new(".env"));
     let settings = Settings::read(&environment).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         Failure::usage(lines.join("\nmodel-proxy: "))
@@ -25,6 +22,5 @@ pub(super) fn read() -> Result<Sources, Failure> {
     Ok(Sources {
         settings,
         environment,
-        findings,
     })
 }

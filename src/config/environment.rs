@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::catalog::Finding;
@@ -15,8 +15,11 @@ pub struct Environment {
     variables: BTreeMap<String, String>,
     /// What the process was started with; it does not change.
     process: BTreeMap<String, String>,
-    /// Where the rest was read, to be read again.
+    /// The rest, as it was read last.
+    dotenv: BTreeMap<String, String>,
+    /// Where that was read, to be read again.
     dotenv_path: Option<PathBuf>,
+    findings: Vec<Finding>,
 }
 
 impl fmt::Debug for Environment {
@@ -32,32 +35,50 @@ impl Environment {
     /// Process variables over those of a `.env` file. One that is empty in the process hides the file's: it was emptied
     /// on purpose.
     pub fn new(process: BTreeMap<String, String>, dotenv: BTreeMap<String, String>) -> Self {
-        let mut variables = dotenv;
+        let mut variables = dotenv.clone();
         variables.extend(process.clone());
         variables.retain(|_, value| !value.is_empty());
         Self {
             variables,
             process,
-            dotenv_path: None,
+            dotenv,
+            ..Self::default()
         }
     }
 
-    /// These process variables over the `.env` file at a path. A missing file is fine; what is wrong with it is told line
-    /// by line, and its other lines count.
-    pub fn over(process: BTreeMap<String, String>, dotenv_path: &Path) -> (Self, Vec<Finding>) {
-        let (dotenv, findings) = read_dotenv(dotenv_path);
-        let environment = Self {
-            dotenv_path: Some(dotenv_path.to_owned()),
-            ..Self::new(process, dotenv)
-        };
-        (environment, findings)
+    /// The environment of this process over the `.env` file at a path. A missing file is fine; what is wrong with it is
+    /// told line by line in [`Self::findings`], and its other lines count.
+    pub fn read(dotenv_path: &Path) -> Self {
+        let process = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self::over(process, dotenv_path)
     }
 
-    /// The same process variables over the `.env` file as it now is.
-    pub fn reread(&self) -> (Self, Vec<Finding>) {
-        match &self.dotenv_path {
-            Some(path) => Self::over(self.process.clone(), path),
-            None => (self.clone(), Vec::new()),
+    /// These process variables over the `.env` file at a path.
+    pub fn over(process: BTreeMap<String, String>, dotenv_path: &Path) -> Self {
+        Self {
+            dotenv_path: Some(dotenv_path.to_owned()),
+            ..Self::new(process, BTreeMap::new())
+        }
+        .reread()
+    }
+
+    /// The same process variables over the `.env` file as it now is; as it was, if it cannot be read.
+    #[must_use]
+    pub fn reread(&self) -> Self {
+        let Some(path) = &self.dotenv_path else {
+            return self.clone();
+        };
+        let (dotenv, findings) = match std::fs::read(path) {
+            Ok(bytes) => parse_dotenv(path, &bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => Default::default(),
+            Err(error) => (self.dotenv.clone(), vec![unreadable(path, &error)]),
+        };
+        Self {
+            dotenv_path: self.dotenv_path.clone(),
+            findings,
+            ..Self::new(self.process.clone(), dotenv)
         }
     }
 
@@ -66,13 +87,9 @@ impl Environment {
         self.dotenv_path.as_deref()
     }
 
-    /// The environment of this process over the `.env` file at a path. A missing file is fine; what is wrong with it is
-    /// told line by line, and its other lines count.
-    pub fn read(dotenv_path: &Path) -> (Self, Vec<Finding>) {
-        let process = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        Self::over(process, dotenv_path)
+    /// What is wrong with the `.env` file.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The value of a variable, if it is set and not empty.
@@ -105,18 +122,11 @@ impl<Name: Into<String>, Value: Into<String>> FromIterator<(Name, Value)> for En
     }
 }
 
-fn read_dotenv(path: &Path) -> (BTreeMap<String, String>, Vec<Finding>) {
-    match std::fs::read(path) {
-        Ok(bytes) => parse_dotenv(path, &bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Default::default(),
-        Err(error) => {
-            let finding = Finding {
-                source: path.to_owned(),
-                position: None,
-                message: format!("cannot be read: {error}"),
-            };
-            (BTreeMap::new(), vec![finding])
-        }
+fn unreadable(path: &Path, error: &std::io::Error) -> Finding {
+    Finding {
+        source: path.to_owned(),
+        position: None,
+        message: format!("cannot be read: {error}"),
     }
 }
 
@@ -285,10 +295,25 @@ mod tests {
     #[test]
     fn a_missing_file_is_fine_and_a_directory_is_not() {
         let directory = tempfile::tempdir().unwrap();
-        let (_, findings) = Environment::read(&directory.path().join(".env"));
-        assert_eq!(findings, []);
-        let (_, findings) = Environment::read(directory.path());
-        assert_eq!(findings.len(), 1);
+        let missing = Environment::read(&directory.path().join(".env"));
+        assert_eq!(missing.findings(), []);
+        let unreadable = Environment::read(directory.path());
+        assert_eq!(unreadable.findings().len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_becomes_unreadable_keeps_what_it_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".env");
+        std::fs::write(&path, "A=1\n").unwrap();
+        let environment = Environment::over(BTreeMap::new(), &path);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let reread = environment.reread();
+        assert_eq!(reread.get("A"), Some("1"));
+        assert_eq!(reread.findings().len(), 1);
+        std::fs::remove_dir(&path).unwrap();
+        assert_eq!(reread.reread().get("A"), None);
     }
 
     proptest! {

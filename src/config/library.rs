@@ -156,7 +156,7 @@ impl Library {
             }
         }
         let mut findings = selection::Findings {
-            faults: self.unreadable.clone(),
+            faults: [self.unreadable.as_slice(), environment.findings()].concat(),
             warnings: Vec::new(),
         };
         let providers = selection::providers(&self.built_in, &self.shelves);

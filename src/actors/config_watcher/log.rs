@@ -3,12 +3,9 @@
 use crate::config::catalog::{Catalog, Finding};
 
 /// Tells the difference between two catalogs.
-pub(super) fn tell(before: &Catalog, after: &Catalog, findings: &[Finding]) {
-    for finding in findings {
-        tracing::error!(fault = %finding, "the environment file is faulty, the rest of it is used");
-    }
+pub(super) fn tell(before: &Catalog, after: &Catalog) {
     for fault in news(&before.faults, &after.faults) {
-        tracing::error!(%fault, "a configuration file is faulty, its last good version stays in use");
+        tracing::error!(%fault, "the configuration is faulty; what was good stays in use");
     }
     for warning in news(&before.warnings, &after.warnings) {
         tracing::warn!(%warning, "configuration");

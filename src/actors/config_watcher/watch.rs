@@ -65,7 +65,7 @@ fn watch(watcher: &mut RecommendedWatcher, directory: &Path) -> notify::Result<(
 }
 
 /// What the files looked like.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     directory: Option<Stamps>,
     dotenv: Option<Stamp>,
