@@ -109,13 +109,13 @@ pub struct Refusal {
 impl Gateway {
     /// Answers a request by its plan. The exchange comes back with everything but a stream, which takes it along.
     pub async fn answer(
-        &self,
+        self: &Rc<Self>,
         request: ClientRequest,
         plan: Plan,
         catalog: Arc<Catalog>,
         exchange: Exchange,
     ) -> (Answer, Option<Exchange>) {
-        let walk = walk::Walk::new(self, request, plan, catalog, exchange);
+        let walk = walk::Walk::new(Rc::clone(self), request, plan, catalog, exchange);
         walk.run().await
     }
 }

@@ -35,7 +35,11 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(web::head().to(health::brief)),
     );
     config.service(get("/health/detailed").route(web::get().to(health::detailed)));
-    config.service(get("/").route(web::head().to(HttpResponse::Ok)));
+    config.service(
+        web::resource("/")
+            .route(web::head().to(HttpResponse::Ok))
+            .default_service(web::to(only_head)),
+    );
 }
 
 fn post(path: &str) -> Resource {
@@ -52,6 +56,10 @@ async fn only_post(request: HttpRequest) -> HttpResponse {
 
 async fn only_get(request: HttpRequest) -> HttpResponse {
     method_not_allowed(&request, "GET")
+}
+
+async fn only_head(request: HttpRequest) -> HttpResponse {
+    method_not_allowed(&request, "HEAD")
 }
 
 fn method_not_allowed(request: &HttpRequest, allowed: &'static str) -> HttpResponse {

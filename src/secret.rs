@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -88,6 +89,14 @@ impl Scrubber {
         self.matcher
             .as_ref()
             .map_or(0, AhoCorasick::max_pattern_len)
+    }
+
+    /// The bytes as they are, unless they hold a known secret.
+    pub fn scrub_bytes(&self, bytes: Bytes) -> Bytes {
+        if self.finds(&bytes) {
+            return Bytes::from(self.scrub(&String::from_utf8_lossy(&bytes)));
+        }
+        bytes
     }
 
     /// Whether the bytes hold a known secret.

@@ -1,7 +1,7 @@
 //! The shells of one worker, started when they are first asked for. It lives and stays on the worker's thread: a message
 //! to a shell wakes no other thread.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,7 +18,7 @@ use crate::actors::rate_limiter::RateLimiterShell;
 pub struct Registry {
     ledger: Arc<Ledger>,
     pools: RefCell<HashMap<String, Shell>>,
-    limiter: OnceCell<Addr<RateLimiterShell>>,
+    limiter: RefCell<Option<Addr<RateLimiterShell>>>,
     /// The ledger's retirements when the pools were looked through last.
     retirements: Cell<u64>,
     /// Moved to another thread it would hand out addresses that are slow to reach.
@@ -37,7 +37,7 @@ impl Registry {
             retirements: Cell::new(ledger.retirements()),
             ledger,
             pools: RefCell::default(),
-            limiter: OnceCell::new(),
+            limiter: RefCell::default(),
             stays_on_its_thread: PhantomData,
         }
     }
@@ -67,9 +67,13 @@ impl Registry {
 
     /// This worker's shell of the rate limiter.
     pub fn limiter(&self) -> Addr<RateLimiterShell> {
-        self.limiter
-            .get_or_init(|| RateLimiterShell::new(Arc::clone(&self.ledger)).start())
-            .clone()
+        let mut limiter = self.limiter.borrow_mut();
+        match limiter.as_ref().filter(|limiter| limiter.connected()) {
+            Some(limiter) => limiter.clone(),
+            None => limiter
+                .insert(RateLimiterShell::new(Arc::clone(&self.ledger)).start())
+                .clone(),
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use crate::http::{self, identity};
 const HEAD: Duration = Duration::from_secs(15);
 /// Idle client connections are kept so long; above the 60 s of common load balancers.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// actix' own limit when stopping; ours comes first.
-const STOP_MARGIN: u64 = 5;
+/// actix' own limit when stopping lies so many seconds behind ours and is never reached.
+const STOP_MARGIN: u64 = 30;
 
 /// Starts the workers.
 pub(super) fn start(shared: Shared, listener: TcpListener) -> std::io::Result<Server> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use actix_web::dev::{Server, ServerHandle};
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::{AppHandle, RunError};
 use crate::actors::config_watcher::ConfigWatcher;
@@ -18,7 +18,7 @@ const CHECK: Duration = Duration::from_secs(5);
 const COUNT: Duration = Duration::from_millis(5);
 /// Streams that were told to end have done so by then.
 const END: Duration = Duration::from_secs(5);
-/// Idle keep-alive connections do not close by themselves; answers already written need no longer than this.
+/// Answers that are already written reach their clients within what is left of the patience, or at least this.
 const LINGER: Duration = Duration::from_secs(1);
 /// The last records are on disk by then.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -72,6 +72,7 @@ async fn drain(
     logger: &Addr<Logger>,
     patience: Duration,
 ) -> Result<(), RunError> {
+    let patient_until = Instant::now() + patience;
     stop.drain();
     let closed = actix_rt::spawn(control.stop(true));
     if !within(patience, nobody_live(stop)).await {
@@ -79,12 +80,13 @@ async fn drain(
             requests = stop.live(),
             "requests still run at the end of shutdown_timeout_seconds, ending them"
         );
-        stop.end();
-        if !within(END, nobody_live(stop)).await {
-            tracing::error!(requests = stop.live(), "requests did not end");
-        }
     }
-    within(LINGER, async {
+    stop.end();
+    if !within(END, nobody_live(stop)).await {
+        return Err(RunError::StillLive(stop.live()));
+    }
+    let left = patient_until.saturating_duration_since(Instant::now());
+    within(left.max(LINGER), async {
         let _ = closed.await;
     })
     .await;

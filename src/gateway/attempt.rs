@@ -16,14 +16,13 @@ use crate::routing::outcome::{self, Failure, KeyEffect};
 use crate::upstream::request::Response;
 use crate::upstream::{Call, SendFault, UpstreamBody, send};
 
-use super::Gateway;
 use super::walk::Walk;
 use crate::config::catalog::Route;
 
 /// A whole answer larger than this is malformed.
 const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
-/// What of an error body is read.
-const ERROR_LIMIT: usize = 64 * 1024;
+/// What of an error body is read; some upstreams repeat the prompt in it.
+const ERROR_LIMIT: usize = 1024 * 1024;
 /// How long an error body may take once its head is there.
 const ERROR_DEADLINE: Duration = Duration::from_secs(5);
 /// Bytes that may precede the first content of a stream.
@@ -105,13 +104,9 @@ impl FailedCall {
         }))
     }
 
-    fn told(status: u16, error: UpstreamError) -> Outcome {
-        let status = error
-            .status
-            .filter(|told| (400..600).contains(told))
-            .unwrap_or(status);
+    /// An error inside a success: whatever status it tells, the upstream's own head said 200.
+    fn told(error: UpstreamError) -> Outcome {
         Outcome::Failed(Box::new(Self {
-            status: Some(status),
             message: error.message.clone(),
             error: Some(error),
             ..Self::default()
@@ -130,7 +125,7 @@ impl FailedCall {
 }
 
 /// Makes one call and reads its answer up to the commit point, or whole.
-pub(super) async fn call(walk: &Walk<'_>, engagement: &Engagement, total: Instant) -> Outcome {
+pub(super) async fn call(walk: &Walk, engagement: &Engagement, total: Instant) -> Outcome {
     let route = &*engagement.route;
     let deadline = deadline(route, walk.request.streaming, total);
     let sent = send(
@@ -147,9 +142,11 @@ pub(super) async fn call(walk: &Walk<'_>, engagement: &Engagement, total: Instan
     .await;
     match sent {
         Err(SendFault { kind, message }) => FailedCall::fault(kind, message),
-        Ok(response) if !response.status().is_success() => refused(walk, route, response).await,
+        Ok(response) if !response.status().is_success() => {
+            refused(walk, engagement, response).await
+        }
         Ok(response) if walk.request.streaming => open(walk, route, response, deadline).await,
-        Ok(response) => whole(walk.gateway, route, response, deadline).await,
+        Ok(response) => whole(route, response, deadline).await,
     }
 }
 
@@ -166,7 +163,9 @@ fn deadline(route: &Route, streaming: bool, total: Instant) -> (Instant, Phase) 
     }
 }
 
-async fn refused(walk: &Walk<'_>, route: &Route, response: Response) -> Outcome {
+/// Reads why an upstream refused. If the client leaves meanwhile, the pool still learns what the head said.
+async fn refused(walk: &Walk, engagement: &Engagement, response: Response) -> Outcome {
+    let route = &*engagement.route;
     let status = response.status().as_u16();
     let header = |name: &str| response.headers().get(name)?.to_str().ok();
     // A reset time belongs to a limit that was hit; beside any other status it says nothing.
@@ -177,10 +176,11 @@ async fn refused(walk: &Walk<'_>, route: &Route, response: Response) -> Outcome 
     };
     let headers = passed_headers(response.headers());
     let mut body = UpstreamBody::new(response);
+    let provisional = Provisional::new(walk, engagement, status, retry_after);
     let read = body
-        .read_whole(ERROR_LIMIT, Instant::now() + ERROR_DEADLINE, Phase::Attempt)
-        .await
-        .unwrap_or_default();
+        .read_prefix(ERROR_LIMIT, Instant::now() + ERROR_DEADLINE)
+        .await;
+    provisional.overtaken();
     let error = route.protocol.read_error(&read);
     if walk.gateway.settings.verbose_http_errors {
         let text = walk.catalog.scrubber.scrub(&String::from_utf8_lossy(&read));
@@ -206,12 +206,46 @@ async fn refused(walk: &Walk<'_>, route: &Route, response: Response) -> Outcome 
     }))
 }
 
-async fn whole(
-    _gateway: &Gateway,
-    route: &Route,
-    response: Response,
-    deadline: (Instant, Phase),
-) -> Outcome {
+/// What a head alone means for the key, reported if nobody comes to know more.
+struct Provisional<'a> {
+    engagement: &'a Engagement,
+    effect: KeyEffect,
+}
+
+impl<'a> Provisional<'a> {
+    fn new(
+        walk: &Walk,
+        engagement: &'a Engagement,
+        status: u16,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let failure = Failure {
+            status: Some(status),
+            retry_after,
+            ..Failure::default()
+        };
+        let max_cooldown = walk.gateway.settings.max_cooldown;
+        Self {
+            engagement,
+            effect: outcome::judge(&failure, &engagement.route, max_cooldown).key,
+        }
+    }
+
+    /// The body has been read: the caller reports.
+    fn overtaken(mut self) {
+        self.effect = KeyEffect::None;
+    }
+}
+
+impl Drop for Provisional<'_> {
+    fn drop(&mut self) {
+        if self.effect != KeyEffect::None {
+            self.engagement.report(self.effect);
+        }
+    }
+}
+
+async fn whole(route: &Route, response: Response, deadline: (Instant, Phase)) -> Outcome {
     let status = response.status().as_u16();
     let headers = passed_headers(response.headers());
     let mut body = UpstreamBody::new(response);
@@ -222,7 +256,10 @@ async fn whole(
     match route.protocol.read_answer(&bytes) {
         Err(fault) => FailedCall::fault(fault, "the answer is not what the protocol says"),
         Ok(reading) => match reading.error {
-            Some(error) => FailedCall::told(502, error),
+            Some(error) => FailedCall::told(error),
+            None if !reading.complete => {
+                FailedCall::fault(FaultKind::Cut, "the answer tells no finish reason")
+            }
             None => Outcome::Whole(WholeAnswer {
                 status,
                 headers,
@@ -235,7 +272,7 @@ async fn whole(
 
 /// Reads a stream up to its first content.
 async fn open(
-    walk: &Walk<'_>,
+    walk: &Walk,
     route: &Route,
     response: Response,
     deadline: (Instant, Phase),
@@ -279,6 +316,11 @@ async fn open(
         match opening.body.next_before(deadline.0, deadline.1).await {
             Ok(Some(chunk)) => opening.decoder.push(chunk),
             Ok(None) => return opening.ended_early(),
+            // A stream that has told its finish reason is complete, however its connection ends.
+            Err(_) if opening.reader.complete() => {
+                opening.at_end = true;
+                return Outcome::Stream(opening);
+            }
             Err(fault) => return FailedCall::fault(fault, "the stream brought no content"),
         }
     }
@@ -296,7 +338,7 @@ impl Committed {
         let reading = self.reader.read(&event);
         match reading.verdict {
             Verdict::Drop => Step::More,
-            Verdict::Error(error) => Step::Failed(FailedCall::told(502, error)),
+            Verdict::Error(error) => Step::Failed(FailedCall::told(error)),
             Verdict::End if !self.reader.complete() => Step::Failed(FailedCall::fault(
                 FaultKind::Cut,
                 "the stream ended without a finish reason",
@@ -336,13 +378,10 @@ impl Committed {
 async fn unstreamed(route: &Route, response: Response, deadline: (Instant, Phase)) -> Outcome {
     let status = response.status().as_u16();
     let mut body = UpstreamBody::new(response);
-    let read = body
-        .read_whole(ERROR_LIMIT, deadline.0, deadline.1)
-        .await
-        .unwrap_or_default();
+    let read = body.read_prefix(ERROR_LIMIT, deadline.0).await;
     match route.protocol.read_answer(&read) {
         Ok(reading) if reading.error.is_some() => {
-            FailedCall::told(502, reading.error.unwrap_or_default())
+            FailedCall::told(reading.error.unwrap_or_default())
         }
         _ => FailedCall::fault(
             FaultKind::Malformed,

@@ -1,15 +1,12 @@
 //! A stream after its commit point: events pass from upstream to client as the client polls, and the stream ends
 //! exactly once: complete, with an error event, or dropped because the client left.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use std::future::Future as _;
 use tokio::time::Instant;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::attempt::{Committed, Engagement};
 use super::exchange::Exchange;
@@ -34,13 +31,14 @@ pub struct Relay {
     /// We asked for usage and the client did not: the usage chunk is ours.
     hides_usage: bool,
     transcript: Transcript,
+    /// The upstream's own error event has gone out.
+    error_sent: bool,
     /// Dropped when the stream has ended.
     party: Option<Party>,
     catalog: Arc<Catalog>,
     max_cooldown: Duration,
     idle: Duration,
     ends_by: Option<Instant>,
-    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 /// Where the events come from.
@@ -70,9 +68,10 @@ impl Relay {
         let settings = &gateway.settings;
         let mut body = committed.body;
         let idle = engagement.route.timeouts.idle;
-        body.limit_idle(idle);
         let ends_by =
             (!settings.stream_max.is_zero()).then(|| Instant::now() + settings.stream_max);
+        body.limit_idle(idle, ends_by);
+        let asked_usage = engagement.route.provider.stream_usage;
         let mut relay = Self {
             source: Source {
                 body: Some(body),
@@ -82,8 +81,9 @@ impl Relay {
             },
             out: BytesMut::new(),
             protocol: request.protocol,
-            hides_usage: !request.head.include_usage,
+            hides_usage: asked_usage && !request.head.include_usage,
             transcript: Transcript::new(keeps_content),
+            error_sent: false,
             party: Some(Party {
                 exchange,
                 engagement,
@@ -92,7 +92,6 @@ impl Relay {
             max_cooldown: settings.max_cooldown,
             idle,
             ends_by,
-            stopped: Box::pin(gateway.stop.ended()),
         };
         for (event, verdict) in committed.prelude {
             relay.pass(&event, verdict);
@@ -118,14 +117,8 @@ impl Relay {
                 Poll::Ready(Ok(Some(chunk))) => self.source.decoder.push(chunk),
                 Poll::Ready(Ok(None)) => self.source.at_end = true,
                 Poll::Ready(Err(fault)) => self.broken(fault),
-                Poll::Pending => {
-                    if self.stopped.as_mut().poll(context).is_ready() {
-                        self.stop();
-                    } else if self.out.is_empty() {
-                        return Poll::Pending;
-                    }
-                    break;
-                }
+                Poll::Pending if self.out.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
             }
         }
         if self.out.is_empty() {
@@ -139,13 +132,13 @@ impl Relay {
         self.idle
     }
 
-    /// The client has not read for too long: nothing more is read from the upstream.
-    pub fn give_up(&mut self) {
-        let error = GatewayError::new(
-            ErrorKind::ClientStalled,
-            "the client stopped reading its stream",
-        );
-        self.close(&error, KeyEffect::None);
+    /// Ends the stream for a reason of ours or the client's: nothing more is read from the upstream.
+    pub fn give_up(&mut self, reason: ErrorKind) {
+        let words = match reason {
+            ErrorKind::ClientStalled => "The client stopped reading its stream",
+            _ => "The gateway is stopping and could not wait for the rest of this answer",
+        };
+        self.close(&GatewayError::new(reason, words), KeyEffect::None);
     }
 
     /// Passes on whatever has been received.
@@ -166,7 +159,7 @@ impl Relay {
         let reading = self.source.reader.read(&event);
         match reading.verdict {
             Verdict::Drop => {}
-            Verdict::Error(error) => self.upstream_error(&error),
+            Verdict::Error(error) => self.upstream_error(&event, &error),
             Verdict::End if !self.source.reader.complete() => self.broken(FaultKind::Cut),
             verdict => self.pass(&event, verdict),
         }
@@ -174,11 +167,12 @@ impl Relay {
 
     fn pass(&mut self, event: &Event, verdict: Verdict) {
         let hidden = matches!(verdict, Verdict::UsageOnly) && self.hides_usage;
+        let raw = self.catalog.scrubber.scrub_bytes(event.raw.clone());
         if !hidden {
-            self.out.extend_from_slice(&event.raw);
+            self.out.extend_from_slice(&raw);
         }
         if !matches!(verdict, Verdict::Comment) {
-            self.transcript.push(&event.raw);
+            self.transcript.push(&raw);
         }
         if matches!(verdict, Verdict::End) {
             self.complete();
@@ -193,13 +187,7 @@ impl Relay {
         if self.party.is_none() {
             return;
         }
-        if self.source.reader.complete() {
-            self.out
-                .extend_from_slice(self.protocol.end_marker().as_bytes());
-            self.complete();
-        } else {
-            self.broken(FaultKind::Cut);
-        }
+        self.broken(FaultKind::Cut);
     }
 
     fn complete(&mut self) {
@@ -218,8 +206,20 @@ impl Relay {
         party.exchange.complete(200);
     }
 
-    /// The upstream broke the stream.
+    /// The upstream broke the stream. One that has told its finish reason is complete without its marker.
     fn broken(&mut self, fault: FaultKind) {
+        if self.source.reader.complete() && fault != FaultKind::Malformed {
+            self.source.body = None;
+            self.out
+                .extend_from_slice(self.protocol.end_marker().as_bytes());
+            self.complete();
+            return;
+        }
+        let past_limit = self.ends_by.is_some_and(|limit| Instant::now() >= limit);
+        let fault = match fault {
+            FaultKind::Timeout(_) if past_limit => FaultKind::Timeout(Phase::Total),
+            fault => fault,
+        };
         let message = match fault {
             FaultKind::Timeout(Phase::Total) => "The stream ran longer than stream_max_seconds",
             FaultKind::Timeout(_) => "The upstream fell silent before the answer was complete",
@@ -236,18 +236,21 @@ impl Relay {
         self.fail(&failure, &error);
     }
 
-    /// The upstream sent an error of its own.
-    fn upstream_error(&mut self, told: &UpstreamError) {
+    /// The upstream sent an error of its own: clients know its words and its type better than ours.
+    fn upstream_error(&mut self, event: &Event, told: &UpstreamError) {
         let failure = Failure {
-            status: told.status.or(Some(502)),
-            fault: None,
             error: Some(told),
-            retry_after: None,
+            ..Failure::default()
         };
         let error = GatewayError::new(
             ErrorKind::UpstreamErrorEvent,
             self.catalog.scrubber.scrub(&told.message),
         );
+        if self.protocol.is_own_error_shape(&event.data) {
+            let raw = self.catalog.scrubber.scrub_bytes(event.raw.clone());
+            self.out.extend_from_slice(&raw);
+            self.error_sent = true;
+        }
         self.fail(&failure, &error);
     }
 
@@ -262,15 +265,6 @@ impl Relay {
         self.close(error, judgement.key);
     }
 
-    /// The gateway stops.
-    fn stop(&mut self) {
-        let error = GatewayError::new(
-            ErrorKind::Stopping,
-            "The gateway is stopping and could not wait for the rest of this answer",
-        );
-        self.close(&error, KeyEffect::None);
-    }
-
     /// Ends the stream with an error event and lets everybody go.
     fn close(&mut self, error: &GatewayError, effect: KeyEffect) {
         self.source.body = None;
@@ -280,10 +274,13 @@ impl Relay {
         if !matches!(effect, KeyEffect::None) {
             party.engagement.report(effect);
         }
-        let event = self
-            .protocol
-            .error_event(error, party.exchange.request_id());
-        self.out.extend_from_slice(event.as_bytes());
+        if !self.error_sent {
+            let event = self
+                .protocol
+                .error_event(error, party.exchange.request_id());
+            self.out.extend_from_slice(event.as_bytes());
+        }
+        party.exchange.end_attempt(None, error.kind.name());
         self.write_up(&mut party.exchange);
         party.exchange.fail(error);
     }

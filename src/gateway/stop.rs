@@ -39,10 +39,15 @@ impl Stop {
         self.ended.clone().cancelled_owned()
     }
 
-    /// Counts a request in, until the guard is dropped.
-    pub fn enter(&self) -> Live {
-        self.live.fetch_add(1, Ordering::AcqRel);
-        Live(Arc::clone(&self.live))
+    /// Whether the second stage has begun.
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    /// Counts a request in, until the guard is dropped; how many were there before it.
+    pub fn enter(&self) -> (Live, usize) {
+        let before = self.live.fetch_add(1, Ordering::AcqRel);
+        (Live(Arc::clone(&self.live)), before)
     }
 
     /// Requests whose log record has not been handed over yet.
@@ -67,8 +72,8 @@ mod tests {
     #[test]
     fn a_request_is_live_until_its_guard_is_dropped() {
         let stop = Stop::new();
-        let guard = stop.clone().enter();
-        assert_eq!(stop.live(), 1);
+        let (guard, before) = stop.clone().enter();
+        assert_eq!((before, stop.live()), (0, 1));
         drop(guard);
         assert_eq!(stop.live(), 0);
     }

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::attempt::FailedCall;
 use super::{Answer, PassedHeaders, Refusal};
 use crate::config::catalog::Route;
 use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::Protocol;
 use crate::routing::keyring::Resting;
-use crate::routing::outcome::{Class, Judgement, KeyEffect, Next, RestKind};
+use crate::routing::outcome::{Class, Judgement, Next, RestKind};
 use crate::secret::Scrubber;
 
 /// What went wrong on the way through a plan.
@@ -19,6 +17,8 @@ pub(super) struct Failures {
     calls: Vec<Failed>,
     /// Routes that were passed over because every key rested.
     rested: Vec<Resting>,
+    /// A parameter for want of which a route was passed over.
+    lacking: Option<String>,
     out_of_time: bool,
 }
 
@@ -28,6 +28,28 @@ struct Failed {
     protocol: Protocol,
     judgement: Judgement,
     call: FailedCall,
+}
+
+/// What the words depend on beside the failures.
+pub(super) struct Circumstances<'a> {
+    /// The logical model.
+    pub(super) model: &'a str,
+    /// Calls made.
+    pub(super) attempts: usize,
+    /// What the client speaks.
+    pub(super) protocol: Protocol,
+    pub(super) scrubber: &'a Scrubber,
+    /// When the first key may be used again, if every key rests.
+    pub(super) soonest: Option<Duration>,
+}
+
+impl Circumstances<'_> {
+    fn calls(&self) -> String {
+        match self.attempts {
+            1 => "1 call made".to_owned(),
+            attempts => format!("{attempts} calls made"),
+        }
+    }
 }
 
 impl Failures {
@@ -45,6 +67,10 @@ impl Failures {
         self.rested.push(resting);
     }
 
+    pub(super) fn lacks(&mut self, parameter: String) {
+        self.lacking.get_or_insert(parameter);
+    }
+
     pub(super) fn out_of_time(&mut self) {
         self.out_of_time = true;
     }
@@ -59,87 +85,75 @@ impl Failures {
     }
 
     /// The one answer to all of them.
-    pub(super) fn conclude(
-        mut self,
-        model: &str,
-        attempts: usize,
-        protocol: Protocol,
-        scrubber: &Scrubber,
-    ) -> Answer {
-        let telling = self
-            .calls
-            .iter()
-            .position(|failed| {
-                let is_refusal = matches!(failed.judgement.next, Next::Return)
-                    || failed.judgement.class == Class::ContextLength;
-                is_refusal && failed.call.status.is_some()
-            })
-            .or_else(|| (attempts == 1 && self.only_call_is_told()).then_some(0));
-        match telling {
-            Some(position) => {
-                let failed = self.calls.swap_remove(position);
-                upstream_words(failed, model, protocol, scrubber)
-            }
-            None => Answer::Failed(self.our_words(model, attempts)),
+    pub(super) fn conclude(mut self, circumstances: &Circumstances<'_>) -> Answer {
+        match self.telling(circumstances.attempts) {
+            Some(position) => upstream_words(self.calls.swap_remove(position), circumstances),
+            None => Answer::Failed(self.our_words(circumstances)),
         }
     }
 
-    /// A plan that made one call in all hears that call's 429 or 5xx.
-    fn only_call_is_told(&self) -> bool {
-        self.calls.first().is_some_and(|failed| {
-            failed
-                .call
-                .status
-                .is_some_and(|status| status == 429 || status >= 500)
-        })
+    /// The call whose words the client hears: the one that found the client at fault, the first of several that all
+    /// found the prompt too long, or the only call of all if it was a 429 or 5xx.
+    fn telling(&self, attempts: usize) -> Option<usize> {
+        let at_fault = self.calls.iter().position(|failed| {
+            failed.judgement.next == Next::Return && failed.judgement.class != Class::Timeout
+        });
+        let all_too_long = (!self.calls.is_empty() && self.all(Class::ContextLength)).then_some(0);
+        let only_call = (attempts == 1
+            && self.calls.first().is_some_and(Failed::may_be_told_alone))
+        .then_some(0);
+        at_fault.or(all_too_long).or(only_call)
     }
 
-    fn our_words(&self, model: &str, attempts: usize) -> GatewayError {
-        if self.calls.is_empty() && !self.out_of_time {
-            return self.all_rest(model);
-        }
-        let calls = if attempts == 1 {
-            "1 call".to_owned()
-        } else {
-            format!("{attempts} calls")
-        };
-        if self.all(Class::RateLimited) {
-            return GatewayError::new(
-                ErrorKind::UpstreamRateLimited,
-                format!("Every route of model `{model}` is rate-limited ({calls} made)"),
-            )
-            .with_retry_after(self.soonest());
-        }
-        if self.out_of_time || self.all(Class::Timeout) {
+    fn our_words(&self, circumstances: &Circumstances<'_>) -> GatewayError {
+        let Circumstances { model, soonest, .. } = circumstances;
+        let calls = circumstances.calls();
+        if self.out_of_time || (!self.calls.is_empty() && self.all(Class::Timeout)) {
             return GatewayError::new(
                 ErrorKind::UpstreamTimeout,
-                format!("No route of model `{model}` answered in time ({calls} made)"),
+                format!("No route of model `{model}` answered in time ({calls})"),
             );
         }
+        if self.calls.is_empty() {
+            return self.nobody_called(circumstances);
+        }
+        let (kind, what) = if self.all(Class::RateLimited) {
+            (ErrorKind::UpstreamRateLimited, "is rate-limited")
+        } else {
+            (ErrorKind::UpstreamUnavailable, "failed")
+        };
         GatewayError::new(
-            ErrorKind::UpstreamUnavailable,
-            format!("Every route of model `{model}` failed ({calls} made)"),
+            kind,
+            format!("Every route of model `{model}` {what} ({calls})"),
         )
-        .with_retry_after(self.soonest())
+        .with_retry_after(*soonest)
     }
 
-    fn all_rest(&self, model: &str) -> GatewayError {
-        let banned = self
-            .rested
-            .iter()
-            .all(|resting| resting.kind == RestKind::Banned);
-        let kind = if banned {
+    fn nobody_called(&self, circumstances: &Circumstances<'_>) -> GatewayError {
+        let Circumstances { model, soonest, .. } = circumstances;
+        if let (true, Some(parameter)) = (self.rested.is_empty(), &self.lacking) {
+            return GatewayError::new(
+                ErrorKind::InvalidRequest,
+                format!("{parameter}: model `{model}` needs this parameter"),
+            )
+            .with_param(parameter);
+        }
+        let banned = |resting: &Resting| resting.kind == RestKind::Banned;
+        let kind = if !self.rested.is_empty() && self.rested.iter().all(banned) {
             ErrorKind::UpstreamRateLimited
         } else {
             ErrorKind::UpstreamUnavailable
         };
+        let rested = self
+            .rested
+            .iter()
+            .filter_map(|resting| resting.soonest)
+            .min();
         GatewayError::new(
             kind,
-            format!(
-                "Every key of model `{model}` is resting after earlier failures (0 calls made)"
-            ),
+            format!("Every key of model `{model}` rests after earlier failures (no call made)"),
         )
-        .with_retry_after(self.soonest())
+        .with_retry_after(soonest.or(rested))
     }
 
     fn all(&self, class: Class) -> bool {
@@ -147,36 +161,56 @@ impl Failures {
             .iter()
             .all(|failed| failed.judgement.class == class)
     }
+}
 
-    /// When the first key may be used again.
-    fn soonest(&self) -> Option<Duration> {
-        let rests = self
-            .calls
-            .iter()
-            .filter_map(|failed| match failed.judgement.key {
-                KeyEffect::Rest { duration, .. } => Some(duration),
-                _ => None,
-            });
-        let rested = self.rested.iter().filter_map(|resting| resting.soonest);
-        rests.chain(rested).min()
+impl Failed {
+    fn may_be_told_alone(&self) -> bool {
+        let refused = self
+            .call
+            .status
+            .is_some_and(|status| status == 429 || status >= 500);
+        let told = self.call.status.is_none() && self.call.error.is_some();
+        refused || told
+    }
+
+    /// The status under which the client reads this failure. An error inside a success has none of its own: it is the
+    /// client's fault or the upstream's.
+    fn status(&self) -> u16 {
+        let told = self.call.error.as_ref().and_then(|error| error.status);
+        match (self.call.status, self.judgement.class) {
+            (Some(status), _) => status,
+            (None, Class::ClientFault | Class::ContextLength | Class::ContentPolicy) => told
+                .filter(|status| (400..500).contains(status))
+                .unwrap_or(400),
+            (None, _) => 502,
+        }
     }
 }
 
 /// An upstream's own refusal, as far as the client may hear it.
-fn upstream_words(failed: Failed, model: &str, protocol: Protocol, scrubber: &Scrubber) -> Answer {
-    let call = failed.call;
-    let status = call.status.unwrap_or(502);
+fn upstream_words(failed: Failed, circumstances: &Circumstances<'_>) -> Answer {
+    let status = failed.status();
+    let Circumstances {
+        model,
+        protocol,
+        scrubber,
+        ..
+    } = *circumstances;
     if matches!(status, 401..=404) {
         return Answer::Failed(GatewayError::new(
-            ErrorKind::UpstreamUnavailable,
-            format!("Every route of model `{model}` failed (1 call made)"),
+            ErrorKind::UpstreamRefused(status),
+            format!(
+                "The request to model `{model}` was refused for what it asks ({})",
+                circumstances.calls()
+            ),
         ));
     }
+    let call = failed.call;
     let message = scrubber.scrub(&call.message);
     let passed = call
         .body
         .filter(|body| failed.protocol == protocol && protocol.is_own_error_shape(body))
-        .map(|body| scrubbed(body, scrubber));
+        .map(|body| scrubber.scrub_bytes(body));
     let Some(body) = passed else {
         let error = GatewayError::new(ErrorKind::UpstreamRefused(status), message)
             .with_retry_after(call.retry_after);
@@ -188,13 +222,6 @@ fn upstream_words(failed: Failed, model: &str, protocol: Protocol, scrubber: &Sc
         body,
         message,
     })
-}
-
-fn scrubbed(body: Bytes, scrubber: &Scrubber) -> Bytes {
-    if scrubber.finds(&body) {
-        return Bytes::from(scrubber.scrub(&String::from_utf8_lossy(&body)));
-    }
-    body
 }
 
 /// The body is JSON by then, whatever the upstream called it.

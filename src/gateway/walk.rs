@@ -1,5 +1,6 @@
 //! The walk through a plan: each ready key of each route once, until one call brings an answer.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use tokio::time::Instant;
 use super::attempt::{self, Committed, Engagement, FailedCall, Outcome, WholeAnswer};
 use super::exchange::Exchange;
 use super::relay::Relay;
-use super::verdict::Failures;
+use super::verdict::{Circumstances, Failures};
 use super::{Answer, ClientRequest, Gateway, OpenStream, Whole};
-use crate::actors::key_pool::{Acquire, Lease};
+use crate::actors::key_pool::{Acquire, Soonest};
 use crate::config::catalog::{Catalog, Route};
 use crate::config::settings::LogContent;
 use crate::error::{ErrorKind, GatewayError};
@@ -20,18 +21,21 @@ use crate::routing::outcome::{Next, judge};
 use crate::routing::plan::{Plan, PlannedRoute};
 use crate::secret::Digest;
 use crate::storage::record;
+use crate::storage::row::Content;
 
 /// An actor that does not answer within this is dead.
 const ASK: Duration = Duration::from_secs(2);
 
 /// One request on its way through its plan.
-pub(super) struct Walk<'a> {
-    pub(super) gateway: &'a Gateway,
+pub(super) struct Walk {
+    pub(super) gateway: Rc<Gateway>,
     pub(super) request: ClientRequest,
     pub(super) plan: Plan,
     pub(super) catalog: Arc<Catalog>,
     pub(super) exchange: Exchange,
     failures: Failures,
+    /// When the first route was tried; what came before was the client's own time.
+    began: Instant,
 }
 
 /// Where a route led.
@@ -43,9 +47,9 @@ enum Leg {
     Stopped,
 }
 
-impl<'a> Walk<'a> {
+impl Walk {
     pub(super) fn new(
-        gateway: &'a Gateway,
+        gateway: Rc<Gateway>,
         request: ClientRequest,
         plan: Plan,
         catalog: Arc<Catalog>,
@@ -58,6 +62,7 @@ impl<'a> Walk<'a> {
             catalog,
             exchange,
             failures: Failures::default(),
+            began: Instant::now(),
         }
     }
 
@@ -83,15 +88,20 @@ impl<'a> Walk<'a> {
                 Leg::Stopped => return self.stop(),
             }
         }
+        let soonest = self.soonest(&routes).await;
         self.plan.routes = routes;
-        let answer = self.conclude();
+        let answer = self.conclude(soonest);
         (answer, Some(self.exchange))
     }
 
     /// Each ready key of one route, once. A route's first call is always allowed; further ones leave later routes theirs.
     async fn route(&mut self, planned: &PlannedRoute, later: usize) -> Leg {
         let route = &planned.route;
-        let total = Instant::from_std(self.exchange.started()) + route.timeouts.total;
+        if let Some(parameter) = self.missing_parameter(route) {
+            self.failures.lacks(parameter);
+            return Leg::NextRoute;
+        }
+        let total = self.began + route.timeouts.total;
         let most = usize::try_from(self.gateway.settings.max_attempts).unwrap_or(usize::MAX);
         let mut tried = Vec::new();
         loop {
@@ -119,6 +129,20 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// A parameter that the provider's file requires and that neither the client nor the file's defaults give.
+    fn missing_parameter(&self, route: &Route) -> Option<String> {
+        let provider = &route.provider;
+        let given = |name: &str| {
+            self.request.body.get(name).is_some()
+                || provider
+                    .default_parameters
+                    .iter()
+                    .any(|(default, _)| default == name)
+        };
+        let mut required = provider.required_parameters.iter();
+        required.find(|name| !given(name)).cloned()
+    }
+
     /// A key for the route, from its provider's pool.
     async fn engage(&mut self, route: &Arc<Route>, tried: &[Digest]) -> Option<Engagement> {
         let pool = self.gateway.registry.pool(&route.provider.name);
@@ -127,7 +151,11 @@ impl<'a> Walk<'a> {
             tried: tried.to_vec(),
         };
         match pool.send(question).timeout(ASK).await {
-            Ok(Ok(lease)) => Some(self.engagement(lease, pool, route)),
+            Ok(Ok(lease)) => Some(Engagement {
+                lease,
+                pool,
+                route: Arc::clone(route),
+            }),
             Ok(Err(resting)) => {
                 self.failures.rested(resting);
                 None
@@ -136,19 +164,6 @@ impl<'a> Walk<'a> {
                 tracing::error!(provider = route.provider.name, %error, "the key pool does not answer");
                 None
             }
-        }
-    }
-
-    fn engagement(
-        &self,
-        lease: Lease,
-        pool: actix::Addr<crate::actors::key_pool::KeyPoolShell>,
-        route: &Arc<Route>,
-    ) -> Engagement {
-        Engagement {
-            lease,
-            pool,
-            route: Arc::clone(route),
         }
     }
 
@@ -170,18 +185,18 @@ impl<'a> Walk<'a> {
     }
 
     fn accept(&mut self, mut engagement: Engagement, whole: WholeAnswer) -> Answer {
+        let body = self.catalog.scrubber.scrub_bytes(whole.body);
         engagement.succeed(whole.usage.as_ref());
         self.exchange.end_attempt(Some(whole.status), "ok");
         self.exchange.used(whole.usage);
         if self.keeps_content() {
-            self.exchange
-                .said(record::Answer::Whole(whole.body.clone()));
+            self.exchange.said(record::Answer::Whole(body.clone()));
         }
         self.exchange.complete(whole.status);
         Answer::Whole(Whole {
             status: whole.status,
             headers: whole.headers,
-            body: whole.body,
+            body,
             route: Arc::clone(&engagement.route),
         })
     }
@@ -213,13 +228,15 @@ impl<'a> Walk<'a> {
     }
 
     fn relay(mut self, engagement: Engagement, committed: Committed) -> (Answer, Option<Exchange>) {
-        self.exchange.commit(committed.status);
+        let content = Content::from(&*self.gateway.settings);
+        self.exchange
+            .commit(committed.status, content, &self.catalog.scrubber);
         let headers = committed.headers.clone();
         let route = Arc::clone(&engagement.route);
         let attempts = self.exchange.attempts();
         let keeps_content = self.keeps_content();
         let relay = Relay::new(
-            self.gateway,
+            &self.gateway,
             &self.request,
             self.catalog,
             self.exchange,
@@ -244,19 +261,39 @@ impl<'a> Walk<'a> {
         (Answer::Failed(error), Some(self.exchange))
     }
 
+    /// When the first key of any route may be used again, as the pools know it after this request's reports.
+    async fn soonest(&self, routes: &[PlannedRoute]) -> Option<Duration> {
+        let mut soonest = None;
+        for planned in routes {
+            let route = Arc::clone(&planned.route);
+            let pool = self.gateway.registry.pool(&route.provider.name);
+            let resting = pool.send(Soonest { route }).timeout(ASK).await;
+            let Ok(Some(resting)) = resting else {
+                // A key is ready now, or nobody knows.
+                return None;
+            };
+            soonest = match (soonest, resting.soonest) {
+                (Some(known), Some(new)) => Some(Duration::min(known, new)),
+                (known, new) => known.or(new),
+            };
+        }
+        soonest
+    }
+
     /// No call brought an answer.
-    fn conclude(&mut self) -> Answer {
+    fn conclude(&mut self, soonest: Option<Duration>) -> Answer {
         let answer = if self.plan.routes.is_empty() {
             Answer::Failed(self.plan.why_empty())
         } else {
-            let model = &self.plan.model.name;
             let attempts = self.exchange.attempts();
-            std::mem::take(&mut self.failures).conclude(
-                model,
+            let failures = std::mem::take(&mut self.failures);
+            failures.conclude(&Circumstances {
+                model: &self.plan.model.name,
                 attempts,
-                self.request.protocol,
-                &self.catalog.scrubber,
-            )
+                protocol: self.request.protocol,
+                scrubber: &self.catalog.scrubber,
+                soonest,
+            })
         };
         match &answer {
             Answer::Failed(error) => self.exchange.fail(error),

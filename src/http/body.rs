@@ -1,5 +1,6 @@
 //! Reading a client's body: bounded in size, in time and in what the process holds, before anything is parsed.
 
+use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use actix_web::web;
 use bytes::{Bytes, BytesMut};
@@ -34,12 +35,7 @@ pub async fn read(
         let chunk = match timeout(settings.client_body, next).await {
             Err(_) => return Err(too_slow(settings)),
             Ok(None) => return Ok((body.freeze(), taken)),
-            Ok(Some(Err(error))) => {
-                return Err(GatewayError::new(
-                    ErrorKind::InvalidRequest,
-                    format!("The request body could not be read: {error}"),
-                ));
-            }
+            Ok(Some(Err(error))) => return Err(unreadable(&error)),
             Ok(Some(Ok(chunk))) => chunk,
         };
         if body.len() + chunk.len() > settings.body_limit_bytes {
@@ -89,6 +85,19 @@ fn check_type(headers: &HeaderMap) -> Result<(), GatewayError> {
         ErrorKind::UnsupportedMediaType,
         format!("The content type `{essence}` is not supported: send `application/json`"),
     ))
+}
+
+fn unreadable(error: &PayloadError) -> GatewayError {
+    match error {
+        PayloadError::Incomplete(_) => GatewayError::new(
+            ErrorKind::ClientLeft,
+            "the client closed the connection before its request was complete",
+        ),
+        error => GatewayError::new(
+            ErrorKind::InvalidRequest,
+            format!("The request body could not be read: {error}"),
+        ),
+    }
 }
 
 fn too_large(settings: &Settings) -> GatewayError {

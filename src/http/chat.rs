@@ -99,19 +99,23 @@ async fn serve(
     worker: web::Data<Worker>,
 ) -> HttpResponse {
     let shared = &worker.shared;
-    let crowded = is_crowded(shared.settings.max_in_flight, shared.stop.live());
+    let (live, others) = shared.stop.enter();
+    let crowded = is_crowded(shared.settings.max_in_flight, others);
     let mut exchange = Exchange::open(
         request_id(&request),
         request.path().to_owned(),
         surface.protocol,
         Arc::clone(&caller.client),
         Arc::clone(&shared.buffer),
-        shared.stop.enter(),
+        live,
     );
     let judged = if crowded {
         Err(overloaded())
     } else {
-        judge(surface, &caller, &request, payload, &worker, &mut exchange).await
+        tokio::select! {
+            judged = judge(surface, &caller, &request, payload, &worker, &mut exchange) => judged,
+            () = shared.stop.ended() => Err(stopping()),
+        }
     };
     match judged {
         Ok((asked, plan)) => {
@@ -245,6 +249,10 @@ fn overloaded() -> Refused {
     )
     .with_retry_after(Some(Duration::from_secs(1)))
     .into()
+}
+
+fn stopping() -> Refused {
+    GatewayError::new(ErrorKind::Stopping, "The gateway is stopping").into()
 }
 
 fn unknown(head: &RequestHead) -> GatewayError {

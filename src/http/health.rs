@@ -1,5 +1,6 @@
 //! `/health` for load balancers: no key, no query, no internals. `/health/detailed` for people with a key.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
@@ -54,7 +55,8 @@ pub async fn detailed(caller: Caller, worker: web::Data<Worker>) -> HttpResponse
     } else {
         json!({"status": Status::Unhealthy, "error": shared.database.error()})
     };
-    let (model_faults, provider_faults) = faults(&catalog.faults);
+    let (model_faults, provider_faults) =
+        faults(&catalog.faults, shared.settings.config_dir.as_deref());
     let body = json!({
         "status": overall,
         "timestamp": now(),
@@ -88,12 +90,11 @@ fn files_status(faults: &[String]) -> Status {
 }
 
 /// Faults of model files, and of everything else.
-fn faults(findings: &[Finding]) -> (Vec<String>, Vec<String>) {
+fn faults(findings: &[Finding], directory: Option<&Path>) -> (Vec<String>, Vec<String>) {
     let is_model = |finding: &&Finding| {
-        finding
-            .source
-            .components()
-            .any(|part| part.as_os_str() == "models" || part.as_os_str() == "models.json")
+        directory
+            .and_then(|directory| finding.source.strip_prefix(directory).ok())
+            .is_some_and(|path| path.starts_with("models") || path == Path::new("models.json"))
     };
     let (models, others): (Vec<&Finding>, Vec<&Finding>) = findings.iter().partition(is_model);
     let words = |findings: Vec<&Finding>| findings.iter().map(ToString::to_string).collect();
@@ -112,7 +113,7 @@ async fn providers(catalog: &Catalog, pools: &KeyPools) -> (Value, Status) {
         }
         let ring = ring_status(pools, &provider.name).await;
         let (status, available) = describe(provider, ring);
-        if routed && matches!(status, "no_keys" | "disabled") {
+        if routed && status != "healthy" {
             overall = overall.max(Status::Degraded);
         }
         listed.insert(

@@ -2,13 +2,10 @@
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage as _, HttpRequest, web};
+use actix_web::{HttpMessage as _, HttpRequest};
 use uuid::Uuid;
-
-use super::worker::Worker;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -18,7 +15,7 @@ const LONGEST: usize = 128;
 #[derive(Clone)]
 pub struct RequestId(pub String);
 
-/// The id of a request; given on the first call.
+/// The id of a request, as the root span gave it.
 pub fn request_id(request: &HttpRequest) -> String {
     request
         .extensions()
@@ -46,24 +43,14 @@ fn is_decent(id: &str) -> bool {
     !id.is_empty() && id.len() <= LONGEST && id.bytes().all(allowed)
 }
 
-/// Middleware: the id goes on every answer, on messages under Anthropic's name too. While the gateway stops, answers
-/// also close their connection, so that the client's next request goes elsewhere.
+/// Middleware: the id goes on every answer, on messages under Anthropic's name too.
 pub async fn stamp<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     let id = assign(&request);
     let on_messages = request.path().starts_with("/v1/messages");
-    let draining = request
-        .app_data::<web::Data<Worker>>()
-        .is_some_and(|worker| worker.shared.stop.is_draining());
     let mut response = next.call(request).await?;
-    if draining {
-        response
-            .response_mut()
-            .head_mut()
-            .set_connection_type(ConnectionType::Close);
-    }
     if let Ok(value) = HeaderValue::try_from(id) {
         let headers = response.headers_mut();
         if on_messages {

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
@@ -12,7 +12,9 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use crate::error::ErrorKind;
 use crate::gateway::relay::Relay;
+use crate::gateway::stop::Stop;
 
 /// A stream on its way to a client.
 pub struct StreamBody {
@@ -22,6 +24,8 @@ pub struct StreamBody {
 /// A relay with what the watch needs to know.
 struct Watched {
     relay: RefCell<Relay>,
+    /// Wakes the client's connection, which waits for the upstream.
+    waker: Cell<Option<Waker>>,
     /// When the client's connection last asked for more.
     polled: Cell<Instant>,
     /// It asked, and there was nothing: the silence is the upstream's.
@@ -36,38 +40,59 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Starts the watch: a stream that its client does not read for `stall` is given up.
-    pub fn start(stall: Duration) -> Self {
+    /// Starts the watch: a stream that its client does not read for `stall` is given up, and all of them are when the
+    /// gateway's patience with them ends.
+    pub fn start(stall: Duration, stop: Stop) -> Self {
         let streams = Self {
             running: Rc::default(),
             begun: Rc::default(),
         };
         // Lives as long as the worker's arbiter, and sleeps without a timer while there is no stream.
-        actix_rt::spawn(streams.clone().watch(stall));
+        actix_rt::spawn(streams.clone().watch(stall, stop));
         streams
     }
 
-    async fn watch(self, stall: Duration) {
+    async fn watch(self, stall: Duration, stop: Stop) {
         let step = (stall / 4).clamp(Duration::from_millis(50), Duration::from_secs(5));
+        tokio::select! {
+            () = stop.ended() => {}
+            () = self.watch_stalls(stall, step) => {}
+        }
+        loop {
+            self.sweep(|_| Some(ErrorKind::Stopping));
+            self.begun.notified().await;
+        }
+    }
+
+    async fn watch_stalls(&self, stall: Duration, step: Duration) {
         loop {
             if self.running.borrow().is_empty() {
                 self.begun.notified().await;
             }
             sleep(step).await;
-            self.sweep(stall, Instant::now());
+            let now = Instant::now();
+            self.sweep(|watched| {
+                watched
+                    .is_stalled(stall, now)
+                    .then_some(ErrorKind::ClientStalled)
+            });
         }
     }
 
-    fn sweep(&self, stall: Duration, now: Instant) {
+    /// Gives up the streams for which there is a reason, and forgets those that have ended.
+    fn sweep(&self, reason: impl Fn(&Watched) -> Option<ErrorKind>) {
         self.running.borrow_mut().retain(|weak| {
             let Some(watched) = weak.upgrade() else {
                 return false;
             };
-            if watched.is_stalled(stall, now) {
-                watched.relay.borrow_mut().give_up();
-                return false;
+            let Some(reason) = reason(&watched) else {
+                return true;
+            };
+            watched.relay.borrow_mut().give_up(reason);
+            if let Some(waker) = watched.waker.take() {
+                waker.wake();
             }
-            true
+            false
         });
     }
 
@@ -94,6 +119,7 @@ impl StreamBody {
     pub fn new(streams: &Streams, relay: Relay) -> Self {
         let watched = Rc::new(Watched {
             relay: RefCell::new(relay),
+            waker: Cell::new(None),
             polled: Cell::new(Instant::now()),
             waiting: Cell::new(false),
         });
@@ -116,6 +142,9 @@ impl MessageBody for StreamBody {
         let polled = self.watched.relay.borrow_mut().poll_next(context);
         self.watched.polled.set(Instant::now());
         self.watched.waiting.set(polled.is_pending());
+        if polled.is_pending() {
+            self.watched.waker.set(Some(context.waker().clone()));
+        }
         polled.map(|bytes| bytes.map(Ok))
     }
 }

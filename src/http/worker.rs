@@ -47,7 +47,7 @@ pub struct Worker {
     /// What it shares with the others.
     pub shared: Shared,
     /// Answers requests.
-    pub gateway: Gateway,
+    pub gateway: Rc<Gateway>,
     /// Streams under way.
     pub streams: Streams,
 }
@@ -61,10 +61,10 @@ impl Worker {
             registry: Rc::new(Registry::new(Arc::clone(&shared.ledger))),
             stop: shared.stop.clone(),
         };
-        let streams = Streams::start(shared.settings.client_stall);
+        let streams = Streams::start(shared.settings.client_stall, shared.stop.clone());
         Self {
             shared,
-            gateway,
+            gateway: Rc::new(gateway),
             streams,
         }
     }

@@ -23,6 +23,7 @@ pub struct UpstreamBody {
     /// What the head promised; a body that ends earlier was cut.
     remaining: Option<u64>,
     idle: Option<Duration>,
+    ends_by: Option<Instant>,
     last_chunk: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -38,14 +39,16 @@ impl UpstreamBody {
             payload: response.take_payload(),
             remaining,
             idle: None,
+            ends_by: None,
             last_chunk: Instant::now(),
             timer: None,
         }
     }
 
-    /// From now on a silence of `idle` between two chunks is a fault.
-    pub fn limit_idle(&mut self, idle: Duration) {
+    /// From now on a silence of `idle` between two chunks is a fault, and any silence at `ends_by`.
+    pub fn limit_idle(&mut self, idle: Duration, ends_by: Option<Instant>) {
         self.idle = Some(idle);
+        self.ends_by = ends_by;
         self.last_chunk = Instant::now();
     }
 
@@ -80,7 +83,8 @@ impl UpstreamBody {
             return Poll::Pending;
         };
         loop {
-            let deadline = self.last_chunk + idle;
+            let quiet_until = self.last_chunk + idle;
+            let deadline = self.ends_by.map_or(quiet_until, |end| end.min(quiet_until));
             let timer = self
                 .timer
                 .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -132,6 +136,18 @@ impl UpstreamBody {
         } else {
             joined.freeze()
         })
+    }
+
+    /// What arrives of the body before the deadline and within the limit, however it ends.
+    pub async fn read_prefix(&mut self, limit: usize, deadline: Instant) -> Bytes {
+        let mut read = BytesMut::new();
+        while read.len() < limit
+            && let Ok(Some(chunk)) = self.next_before(deadline, Phase::Attempt).await
+        {
+            read.extend_from_slice(&chunk);
+        }
+        read.truncate(limit);
+        read.freeze()
     }
 
     /// Reads on for a moment after the answer is complete: awc reuses a connection only when its body was read to the end.

@@ -20,6 +20,9 @@ use crate::protocol::Protocol;
 /// The answer of an upstream before its body is read.
 pub type Response = awc::ClientResponse;
 
+/// A pooled connection that was dead already fails at once; one that fails later had begun to work.
+const STALE: Duration = Duration::from_secs(1);
+
 const USER_AGENT: &str = concat!("model-proxy/", env!("CARGO_PKG_VERSION"));
 
 /// What of the client's headers goes up.
@@ -123,12 +126,15 @@ async fn attempt(
 ) -> Result<Response, Trouble> {
     let mut request = client.post(url);
     *request.headers_mut() = headers.clone();
+    let began = Instant::now();
     let sending = request.send_body(call.body.clone());
     let (outcome, connected) = noting_connection(timeout_at(call.deadline.0, sending)).await;
     match outcome {
         Err(_) => Err(Trouble::Late),
         Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) if !connected && lost(&error) => Err(Trouble::Stale),
+        Ok(Err(error)) if !connected && began.elapsed() < STALE && unanswered(&error) => {
+            Err(Trouble::Stale)
+        }
         Ok(Err(error)) => Err(Trouble::Failed(error)),
     }
 }
@@ -223,6 +229,11 @@ fn join_betas<'a>(lists: impl Iterator<Item = &'a HeaderValue>, strip: &[String]
         }
     }
     names.join(",")
+}
+
+/// Whether the connection was lost before a byte of an answer.
+fn unanswered(error: &SendRequestError) -> bool {
+    lost(error) && !matches!(error, SendRequestError::Response(_))
 }
 
 /// Whether the connection was lost, as opposed to never made or spoken on wrongly.
