@@ -1,0 +1,41 @@
+# model-proxy as an image: docker build -t model-proxy .
+
+FROM rust:1-bookworm AS build
+WORKDIR /build
+# Dependencies first, under an empty program: this layer is built anew only when the manifests change.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src tests/suite \
+ && echo '//! empty' | tee src/lib.rs tests/suite/main.rs > src/main.rs \
+ && echo 'fn main() {}' >> src/main.rs \
+ && cargo build --release --locked --bin model-proxy \
+ && rm -r src tests
+COPY migrations ./migrations
+COPY config ./config
+COPY examples/demo-config ./examples/demo-config
+COPY src ./src
+# A dated copy can be older than the empty program's build, which cargo would then keep.
+RUN mkdir -p tests/suite && touch tests/suite/main.rs src/lib.rs src/main.rs \
+ && cargo build --release --locked --bin model-proxy
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && groupadd --system --gid 10001 model-proxy \
+ && useradd --system --uid 10001 --gid model-proxy --no-create-home --home-dir /app model-proxy \
+ && install -d -o model-proxy -g model-proxy /app/data
+COPY --from=build /build/target/release/model-proxy /usr/local/bin/model-proxy
+COPY config /app/config
+WORKDIR /app
+USER model-proxy
+ENV HOST=0.0.0.0 \
+    PORT=9876 \
+    CONFIG_DIR=/app/config \
+    DATABASE_URL=sqlite:////app/data/model-proxy.db
+VOLUME /app/data
+EXPOSE 9876
+# Streams may finish for shutdown_timeout_seconds: give the container longer than that (docker stop -t 40).
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 CMD ["model-proxy", "health"]
+ENTRYPOINT ["model-proxy"]
+CMD ["serve"]
