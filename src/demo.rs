@@ -39,6 +39,9 @@ const FILES: [(&str, &str); 4] = [
     ),
 ];
 
+/// The demo's client key: there is nothing to protect behind it, and commands that are written down keep working.
+const CLIENT_KEY: &str = "sk-demo";
+
 /// Variables that the demo takes from the real environment; everything else is its own.
 const INHERITED: [&str; 2] = ["LOG_LEVEL", "LOG_FORMAT"];
 
@@ -78,7 +81,6 @@ impl DemoError {
 /// A demo that is ready to run. Its directory goes with it.
 struct Demo {
     application: Application,
-    client_key: String,
     // Dropped last, after what uses it.
     _upstream: Upstream,
     _directory: TempDir,
@@ -90,13 +92,12 @@ struct Demo {
 /// When something of it cannot be started, or fails.
 pub fn run(host: &str, port: u16, out: &mut dyn Write) -> Result<(), DemoError> {
     let demo = build(host, port)?;
-    write!(
-        out,
-        "{}",
-        welcome(demo.application.address(), &demo.client_key)
-    )?;
-    out.flush()?;
-    let ended = demo.application.on_signals().run_until_stopped();
+    let text = welcome(demo.application.address());
+    let ended = demo.application.on_signals().run_and_tell(|| {
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            tracing::warn!(%error, "the demo could not say how to use it");
+        }
+    });
     ended.map_err(|error| DemoError::Io(io::Error::other(error)))
 }
 
@@ -112,14 +113,7 @@ fn build(host: &str, port: u16) -> Result<Demo, DemoError> {
         fs_err::write(path, text)?;
     }
     let upstream = Upstream::start(TcpListener::bind("127.0.0.1:0")?)?;
-    let client_key = format!("sk-demo-{:032x}", rand::random::<u128>());
-    let variables = variables(
-        host,
-        port,
-        directory.path(),
-        upstream.address(),
-        &client_key,
-    );
+    let variables = variables(host, port, directory.path(), upstream.address());
     let environment = Environment::new(variables, BTreeMap::new());
     let settings = Settings::read(&environment).map_err(|faults| {
         let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
@@ -129,7 +123,6 @@ fn build(host: &str, port: u16) -> Result<Demo, DemoError> {
         .map_err(|error| DemoError::Settings(error.to_string()))?;
     Ok(Demo {
         application: Application::build(settings, environment)?,
-        client_key,
         _upstream: upstream,
         _directory: directory,
     })
@@ -140,7 +133,6 @@ fn variables(
     port: u16,
     directory: &Path,
     upstream: SocketAddr,
-    client_key: &str,
 ) -> BTreeMap<String, String> {
     let database = directory.join("model-proxy.db");
     let inherited = INHERITED
@@ -152,7 +144,7 @@ fn variables(
         ("PORT", port.to_string()),
         ("CONFIG_DIR", directory.join("config").display().to_string()),
         ("DATABASE_URL", format!("sqlite:///{}", database.display())),
-        ("CLIENT_API_KEY", client_key.to_owned()),
+        ("CLIENT_API_KEY", CLIENT_KEY.to_owned()),
         ("DEMO_URL", format!("http://{upstream}")),
         ("DEMO_API_KEY_1", first_key.to_owned()),
         ("DEMO_API_KEY_2", second_key.to_owned()),
@@ -164,10 +156,10 @@ fn variables(
 }
 
 /// What the demo prints: where it is, its key, and three commands that work as they stand.
-fn welcome(address: SocketAddr, client_key: &str) -> String {
+fn welcome(address: SocketAddr) -> String {
     let curl = |path: &str, body: &str| {
         format!(
-            "curl -sN http://{address}{path} -H 'Authorization: Bearer {client_key}' \
+            "curl -sN http://{address}{path} -H 'Authorization: Bearer {CLIENT_KEY}' \
              -H 'Content-Type: application/json' -d '{body}'"
         )
     };
@@ -186,7 +178,7 @@ fn welcome(address: SocketAddr, client_key: &str) -> String {
     format!(
         "\
 A gateway with a demo model behind it is listening on http://{address}
-Client key: {client_key}
+Client key: {CLIENT_KEY}
 
 OpenAI, a whole answer:
 {whole}
@@ -228,7 +220,7 @@ mod tests {
     #[test]
     fn the_welcome_holds_three_commands_that_each_stand_on_one_line() {
         let address = SocketAddr::from(([127, 0, 0, 1], 9876));
-        let text = welcome(address, "sk-demo-1");
+        let text = welcome(address);
         let commands: Vec<_> = text
             .lines()
             .filter(|line| line.starts_with("curl "))
@@ -236,7 +228,7 @@ mod tests {
         assert_eq!(commands.len(), 3);
         for command in commands {
             assert!(command.contains("http://127.0.0.1:9876/v1/"), "{command}");
-            assert!(command.contains("Bearer sk-demo-1"), "{command}");
+            assert!(command.contains("Bearer sk-demo"), "{command}");
             assert_eq!(command.matches('\'').count(), 6, "{command}");
         }
     }
@@ -244,7 +236,7 @@ mod tests {
     #[test]
     fn the_demo_takes_only_the_log_settings_from_outside() {
         let upstream = SocketAddr::from(([127, 0, 0, 1], 1));
-        let variables = variables("127.0.0.1", 0, Path::new("/demo"), upstream, "sk-demo-1");
+        let variables = variables("127.0.0.1", 0, Path::new("/demo"), upstream);
         assert_eq!(variables["DATABASE_URL"], "sqlite:////demo/model-proxy.db");
         assert_eq!(variables["DEMO_URL"], "http://127.0.0.1:1");
         assert!(!variables.contains_key("OPENAI_API_KEY"));
