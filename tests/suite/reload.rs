@@ -217,3 +217,28 @@ fn keys_in_dotenv_are_read_again_when_it_changes() {
         upstream.requests().pop().expect("a request").key() == Some("new-key")
     });
 }
+
+#[test]
+fn a_file_that_changes_while_the_gateway_starts_is_not_missed() {
+    let upstream = Upstream::start();
+    upstream.always(openai_answer("hi"));
+    let provider = provider_json("alpha", &upstream.url(), Protocol::OpenAi).to_string();
+    for _ in 0..2 {
+        let serve = model_proxy(["serve"])
+            .env("PORT", "0")
+            .env("CLIENT_API_KEY", "client")
+            .env("ALPHA_API_KEY", "key")
+            .env("RATE_LIMIT_REQUESTS_PER_MINUTE", "0")
+            .file("config/providers/alpha.json", &provider)
+            .file("config/models/other.json", "{}")
+            .start();
+        // printed once the files have been read, before anything watches them
+        let address = serve.address();
+        let model = model_json("m", [("alpha", "up-m")]).to_string();
+        std::fs::write(serve.directory().join("config/models/m.json"), model).expect("a file");
+        let ask = post(address, "/v1/chat/completions")
+            .key("client")
+            .json(&question("m"));
+        until("the new model", || ask.send().status == 200);
+    }
+}

@@ -162,3 +162,14 @@ fn sigterm_ends_the_process_in_order_and_a_second_signal_at_once() {
         );
     }
 }
+
+#[test]
+fn a_signal_that_comes_as_soon_as_the_address_is_printed_ends_it_in_order() {
+    for _ in 0..10 {
+        let serve = model_proxy(["serve"]).env("PORT", "0").start();
+        serve.address();
+        serve.signal("TERM");
+        let ended = serve.wait();
+        assert_eq!(ended.code(), 0, "{}", ended.printed);
+    }
+}

@@ -114,16 +114,14 @@ impl Builder {
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             let application = Application::build(settings, environment).expect("an application");
-            let started = (application.port(), application.handle());
-            sender.send(started).expect("the test waits");
-            application.run_until_stopped().expect("an orderly end");
+            let started = (application.address(), application.handle());
+            let ended = application.run_and_tell(|| sender.send(started).expect("the test waits"));
+            ended.expect("an orderly end");
         });
-        let Ok((port, handle)) = receiver.recv() else {
+        let Ok((address, handle)) = receiver.recv() else {
             let panic = thread.join().expect_err("a thread that failed");
             std::panic::resume_unwind(panic);
         };
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        assert_eq!(client::get(address, "/health").send().status, 200);
         Gateway {
             directory: self.directory,
             address,
