@@ -285,3 +285,14 @@ fn upstream_connections_are_used_again() {
     }
     assert_eq!((upstream.requests().len(), upstream.connections()), (5, 1));
 }
+
+#[test]
+fn the_beta_query_changes_nothing_here_and_goes_up_to_anthropic() {
+    let upstream = Upstream::start();
+    upstream.answer(anthropic_answer("hi"));
+    let gateway = Gateway::before(&upstream, Protocol::Anthropic);
+    let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user"}]});
+    let answer = gateway.post("/v1/messages?beta=true").json(&body).send();
+    assert_eq!(answer.json()["type"], "message");
+    assert_eq!(upstream.only_request().target, "/v1/messages?beta=true");
+}

@@ -376,3 +376,23 @@ fn small_events_are_not_held_back() {
     let quickest = times.min().expect("five rounds");
     assert!(quickest < Duration::from_millis(35), "{quickest:?}");
 }
+
+#[test]
+fn our_own_words_name_the_model_and_the_number_of_calls() {
+    for answer in [html(502), reply(503).body("text/plain", "no"), html(200)] {
+        let upstream = Upstream::start();
+        upstream.answer(answer);
+        let gateway = before(&upstream, Protocol::OpenAi);
+        let body = json!({"model": "m", "messages": [{"role": "user"}]});
+        let error = gateway.chat(&body).json();
+        let message = error["error"]["message"].as_str().expect("a message");
+        assert!(
+            message.contains("`m`") && message.contains('1'),
+            "{message}"
+        );
+        assert!(
+            !message.contains("alpha") && !message.contains("up-m"),
+            "{message}"
+        );
+    }
+}
