@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::attempt::FailedCall;
 use super::{Answer, PassedHeaders, Refusal};
 use crate::config::catalog::Route;
-use crate::error::{ErrorKind, GatewayError};
+use crate::error::{ErrorKind, FaultKind, GatewayError};
 use crate::protocol::Protocol;
 use crate::routing::keyring::Resting;
 use crate::routing::outcome::{Class, Judgement, Next, RestKind};
@@ -169,8 +169,12 @@ impl Failed {
             .call
             .status
             .is_some_and(|status| status == 429 || status >= 500);
+        let is_no_answer = matches!(
+            self.call.fault,
+            Some(FaultKind::Cut | FaultKind::Malformed | FaultKind::Reset)
+        );
         let told = self.call.status.is_none() && self.call.error.is_some();
-        refused || told
+        refused || told || is_no_answer
     }
 
     /// The status under which the client reads this failure. An error inside a success has none of its own: it is the
@@ -206,7 +210,10 @@ fn upstream_words(failed: Failed, circumstances: &Circumstances<'_>) -> Answer {
         ));
     }
     let call = failed.call;
-    let message = scrubber.scrub(&call.message);
+    let message = match &call.error {
+        Some(error) => scrubber.scrub(&error.message),
+        None => wordless(status, &call, circumstances),
+    };
     let passed = call
         .body
         .filter(|body| failed.protocol == protocol && protocol.is_own_error_shape(body))
@@ -222,6 +229,16 @@ fn upstream_words(failed: Failed, circumstances: &Circumstances<'_>) -> Answer {
         body,
         message,
     })
+}
+
+/// Our words for an upstream that has none.
+fn wordless(status: u16, call: &FailedCall, circumstances: &Circumstances<'_>) -> String {
+    let model = circumstances.model;
+    let calls = circumstances.calls();
+    if call.fault.is_some() {
+        return format!("The upstream of model `{model}` gave no complete answer ({calls})");
+    }
+    format!("The upstream of model `{model}` refused with status {status} ({calls})")
 }
 
 /// The body is JSON by then, whatever the upstream called it.

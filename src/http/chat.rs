@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::caller::Caller;
@@ -186,7 +186,7 @@ async fn judge(
         body: raw,
         head,
         streaming,
-        forwarded: forwarded(request.headers()),
+        forwarded: forwarded(request),
     };
     Ok((asked, plan))
 }
@@ -263,8 +263,11 @@ fn unknown(head: &RequestHead) -> GatewayError {
     .with_param("model")
 }
 
-fn forwarded(headers: &HeaderMap) -> Forwarded {
+fn forwarded(request: &HttpRequest) -> Forwarded {
+    let headers = request.headers();
+    let mut query = request.query_string().split('&');
     Forwarded {
+        beta: query.any(|pair| pair == "beta=true"),
         anthropic_version: headers.get("anthropic-version").cloned(),
         anthropic_beta: headers.get_all("anthropic-beta").cloned().collect(),
         idempotency_key: headers.get("idempotency-key").cloned(),

@@ -1,5 +1,6 @@
 //! One request to a provider: address, headers, key, body, and how sending it can fail.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::error::Error as _;
 use std::future::Future;
@@ -34,6 +35,8 @@ pub struct Forwarded {
     pub anthropic_beta: Vec<HeaderValue>,
     /// `idempotency-key`.
     pub idempotency_key: Option<HeaderValue>,
+    /// `?beta=true`, which Anthropic's SDKs append for their beta members.
+    pub beta: bool,
 }
 
 /// One call to make.
@@ -67,7 +70,8 @@ pub struct SendFault {
 /// once on a fresh connection.
 pub async fn send(clients: &Clients, call: Call<'_>) -> Result<Response, SendFault> {
     let headers = headers(&call)?;
-    let (url, connect) = target(&call);
+    let connect = call.route.timeouts.connect;
+    let url = &*target(&call);
     let first = attempt(&clients.get(url, connect), url, &headers, &call).await;
     match first {
         Err(Trouble::Stale) => {
@@ -83,13 +87,17 @@ pub async fn send(clients: &Clients, call: Call<'_>) -> Result<Response, SendFau
     }
 }
 
-fn target<'a>(call: &Call<'a>) -> (&'a str, Duration) {
+fn target<'a>(call: &Call<'a>) -> Cow<'a, str> {
     let url = if call.streaming {
         &call.route.stream_url
     } else {
         &call.route.url
     };
-    (url, call.route.timeouts.connect)
+    if call.forwarded.beta && call.route.protocol == Protocol::Anthropic {
+        let join = if url.contains('?') { '&' } else { '?' };
+        return Cow::Owned(format!("{url}{join}beta=true"));
+    }
+    Cow::Borrowed(url)
 }
 
 /// How one try went wrong.

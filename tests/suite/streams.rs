@@ -149,17 +149,17 @@ fn an_error_in_a_stream_is_passed_on_and_nothing_follows_it() {
 fn what_fails_before_content_has_a_true_status() {
     let opening = || openai_stream(&["a"]).only(1);
     for (answer, status) in [
-        (opening().cut(), 503),
-        (opening().reset(), 503),
+        (opening().cut(), 502),
+        (opening().reset(), 502),
         (opening().stall(), 504),
         (silence(), 504),
         (
             reply(200).json(&openai_error_body("server_error", None, "no")),
             502,
         ),
-        (html(200), 503),
+        (html(200), 502),
         (html(502), 502),
-        (sse(Vec::<String>::new()), 503),
+        (sse(Vec::<String>::new()), 502),
         (reply(503).body("text/plain", "no"), 503),
         (
             reply(500).json(&openai_error_body("server_error", None, "no")),
@@ -332,7 +332,7 @@ fn a_whole_answer_that_is_cut_short_is_an_error() {
         upstream.answer(answer);
         let gateway = before(&upstream, Protocol::OpenAi);
         let response = gateway.chat(&json!({"model": "m", "messages": [{"role": "user"}]}));
-        assert_eq!(response.status, 503, "{}", response.text());
+        assert_eq!(response.status, 502, "{}", response.text());
         assert!(response.json()["error"]["message"].is_string());
     }
 }
