@@ -32,3 +32,6 @@ mod demo;
 mod reload;
 mod service;
 mod stopping;
+
+// What went wrong once.
+mod regressions;

@@ -1,0 +1,33 @@
+//! Connections to upstreams that die between two requests: repeated only where nothing can have happened.
+
+use model_proxy::protocol::Protocol;
+
+use super::{one_route, question};
+use crate::support::upstream::bodies::openai_answer;
+use crate::support::upstream::{Answer, Upstream, raw};
+
+/// The second request of a connection meets this answer; whether the client has its answer, and how many calls were made.
+fn second_meets(answer: Answer) -> (bool, usize) {
+    let upstream = Upstream::start();
+    upstream.answer(openai_answer("first"));
+    upstream.answer(answer);
+    upstream.always(openai_answer("again"));
+    let gateway = one_route(&upstream, Protocol::OpenAi).start();
+    assert_eq!(gateway.chat(&question()).status, 200);
+    let second = gateway.chat(&question());
+    let requests = upstream.requests();
+    // otherwise this is about nothing: the connection was not taken from the pool
+    assert_eq!(requests[1].nth, 2);
+    (second.status == 200, requests.len())
+}
+
+#[test]
+fn a_pooled_connection_that_dies_after_part_of_a_head_is_not_repeated() {
+    for answer in [
+        raw("HTTP/1.1 200 OK\r\ncontent-ty"),
+        raw("HTTP/1.1 200 OK\r\ncontent-ty").reset(),
+        raw("H"),
+    ] {
+        assert_eq!(second_meets(answer), (false, 2));
+    }
+}
