@@ -3,6 +3,7 @@
 pub mod body;
 pub mod client;
 pub mod request;
+mod socket;
 
 pub use body::UpstreamBody;
 pub use client::Clients;

@@ -1,6 +1,6 @@
 //! The awc clients of one HTTP worker, one for each connect timeout and scheme, each with its own pool.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -12,17 +12,14 @@ use actix_tls::connect::{Connection, Connector as TcpConnector, Resolver};
 use awc::http::Uri;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::socket::Socket;
+
 /// Connections held by one client. Admission is ours, so this is only a backstop.
 const CONNECTION_LIMIT: usize = 10_000;
 /// Idle upstream connections are kept so long; most servers close theirs earlier, which awc notices.
 const KEEP_ALIVE: Duration = Duration::from_secs(90);
 /// Connections are renewed so that a change of DNS is followed.
 const LIFETIME: Duration = Duration::from_secs(600);
-
-tokio::task_local! {
-    /// Set when the call under way made its connection instead of taking one from the pool.
-    pub(super) static CONNECTED: Cell<bool>;
-}
 
 /// Which client a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,7 +61,7 @@ fn profile(url: &str, connect: Duration) -> Profile {
 fn build(profile: Profile) -> awc::Client {
     let dial = TcpConnector::new(Resolver::default())
         .service()
-        .map(note_connection);
+        .map(watched);
     let mut connector = awc::Connector::new()
         .connector(dial)
         .timeout(profile.connect)
@@ -83,13 +80,9 @@ fn build(profile: Profile) -> awc::Client {
         .finish()
 }
 
-/// Without TCP_NODELAY a fast stream waits 40 ms for a delayed ACK.
-fn note_connection(connection: Connection<Uri, TcpStream>) -> Connection<Uri, TcpStream> {
-    if let Err(error) = connection.io_ref().set_nodelay(true) {
-        tracing::debug!(%error, "could not set TCP_NODELAY on an upstream connection");
-    }
-    let _ = CONNECTED.try_with(|connected| connected.set(true));
-    connection
+fn watched(connection: Connection<Uri, TcpStream>) -> Connection<Uri, Socket> {
+    let (socket, uri) = connection.into_parts();
+    Connection::new(uri, Socket::connected(socket))
 }
 
 /// TLS with the system's roots (`SSL_CERT_FILE` works), read once for the process on the first HTTPS call.

@@ -1,9 +1,7 @@
 //! One request to a provider: address, headers, key, body, and how sending it can fail.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::error::Error as _;
-use std::future::Future;
 use std::io;
 use std::time::Duration;
 
@@ -13,7 +11,8 @@ use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{self, CONNECTED, Clients};
+use super::client::{self, Clients};
+use super::socket::{self, Happened};
 use crate::config::catalog::{Provider, ProviderKey, Route};
 use crate::error::{FaultKind, Phase};
 use crate::protocol::Protocol;
@@ -136,25 +135,15 @@ async fn attempt(
     *request.headers_mut() = headers.clone();
     let began = Instant::now();
     let sending = request.send_body(call.body.clone());
-    let (outcome, connected) = noting_connection(timeout_at(call.deadline.0, sending)).await;
+    let (outcome, happened) = socket::noting(timeout_at(call.deadline.0, sending)).await;
     match outcome {
         Err(_) => Err(Trouble::Late),
         Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) if !connected && began.elapsed() < STALE && unanswered(&error) => {
+        Ok(Err(error)) if began.elapsed() < STALE && was_dead(&error, happened) => {
             Err(Trouble::Stale)
         }
         Ok(Err(error)) => Err(Trouble::Failed(error)),
     }
-}
-
-/// Runs a call and tells whether it had to connect.
-async fn noting_connection<F: Future>(call: F) -> (F::Output, bool) {
-    CONNECTED
-        .scope(Cell::new(false), async {
-            let output = call.await;
-            (output, CONNECTED.with(Cell::get))
-        })
-        .await
 }
 
 fn headers(call: &Call<'_>) -> Result<HeaderMap, SendFault> {
@@ -239,9 +228,11 @@ fn join_betas<'a>(lists: impl Iterator<Item = &'a HeaderValue>, strip: &[String]
     names.join(",")
 }
 
-/// Whether the connection was lost before a byte of an answer.
-fn unanswered(error: &SendRequestError) -> bool {
-    lost(error) && !matches!(error, SendRequestError::Response(_))
+/// Whether a pooled connection was lost before a byte of an answer. An orderly end tells so by itself; bytes that came
+/// before it may have been TLS' farewell.
+fn was_dead(error: &SendRequestError, happened: Happened) -> bool {
+    let ended = matches!(error, SendRequestError::Connect(ConnectError::Disconnected));
+    !happened.connected && (ended || (lost(error) && !happened.received))
 }
 
 /// Whether the connection was lost, as opposed to never made or spoken on wrongly.
