@@ -4,7 +4,7 @@ use model_proxy::protocol::Protocol;
 
 use super::{one_route, question};
 use crate::support::upstream::bodies::openai_answer;
-use crate::support::upstream::{Answer, Upstream, raw};
+use crate::support::upstream::{Answer, Upstream, raw, vanish};
 
 /// The second request of a connection meets this answer; whether the client has its answer, and how many calls were made.
 fn second_meets(answer: Answer) -> (bool, usize) {
@@ -29,5 +29,12 @@ fn a_pooled_connection_that_dies_after_part_of_a_head_is_not_repeated() {
         raw("H"),
     ] {
         assert_eq!(second_meets(answer), (false, 2));
+    }
+}
+
+#[test]
+fn a_pooled_connection_that_dies_before_any_byte_is_repeated_even_if_it_was_reset() {
+    for answer in [vanish(), vanish().reset()] {
+        assert_eq!(second_meets(answer), (true, 3));
     }
 }
