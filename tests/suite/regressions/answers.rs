@@ -7,8 +7,8 @@ use super::{one_route, outcome, question, streamed, two_keys};
 use crate::support::events::text_of;
 use crate::support::gateway::provider_json;
 use crate::support::upstream::bodies::{
-    UPSTREAM_MODEL, anthropic_answer, anthropic_stream, openai_answer, openai_stream,
-    openai_stream_with_usage, openai_usage,
+    UPSTREAM_MODEL, anthropic_answer, anthropic_stream, anthropic_usage, openai_answer,
+    openai_stream, openai_stream_with_usage, openai_usage,
 };
 use crate::support::upstream::{Upstream, reply};
 
@@ -77,6 +77,26 @@ fn a_whole_answer_that_never_finished_is_cut_and_the_next_key_is_asked() {
         assert_eq!(answer.header("x-model-proxy-attempts"), Some("2"));
         assert_eq!(outcome(&gateway, 0), "transient");
     }
+}
+
+#[test]
+fn a_whole_message_without_a_stop_reason_is_cut_and_the_next_key_is_asked() {
+    let upstream = Upstream::start();
+    upstream.answer(reply(200).json(&json!({
+        "id": "msg_scripted",
+        "type": "message",
+        "role": "assistant",
+        "model": UPSTREAM_MODEL,
+        "content": [{"type": "text", "text": "half of it"}],
+        "stop_reason": null,
+        "stop_sequence": null,
+        "usage": anthropic_usage(11, 7),
+    })));
+    upstream.answer(anthropic_answer("all of it"));
+    let gateway = two_keys(&upstream, Protocol::Anthropic).start();
+    let answer = gateway.messages(&question());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.text().contains("all of it"));
 }
 
 #[test]

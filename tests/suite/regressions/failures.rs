@@ -45,20 +45,39 @@ fn an_error_inside_a_success_that_the_request_caused_is_told_as_such_and_rests_n
             (streamed(), whole),
             (streamed(), event),
         ] {
-            let upstream = Upstream::start();
-            upstream.answer(answer);
-            let gateway = two_keys(&upstream, Protocol::OpenAi).start();
-            let refused = gateway.chat(&body);
-            assert_eq!(refused.status, 400, "{}", refused.text());
-            let message = refused.json()["error"]["message"].clone();
-            assert!(message.to_string().contains(told), "{message}");
-            assert_no_key_rests(&gateway, &upstream, Protocol::OpenAi);
+            assert_told_as_the_clients(Protocol::OpenAi, &body, answer, told);
         }
+    }
+    let words = "prompt is too long: 210000 tokens > 200000 maximum";
+    let error = anthropic_error_body("invalid_request_error", words);
+    for (body, answer) in [
+        (question(), reply(200).json(&error)),
+        (streamed(), sse([named(&error)])),
+    ] {
+        assert_told_as_the_clients(Protocol::Anthropic, &body, answer, words);
     }
 }
 
+#[track_caller]
+fn assert_told_as_the_clients(protocol: Protocol, body: &Value, answer: Answer, told: &str) {
+    let upstream = Upstream::start();
+    upstream.answer(answer);
+    let gateway = two_keys(&upstream, protocol).start();
+    let path = match protocol {
+        Protocol::OpenAi => "/v1/chat/completions",
+        Protocol::Anthropic => "/v1/messages",
+    };
+    let refused = gateway.post(path).json(body).send();
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    let error = refused.json()["error"].clone();
+    assert_eq!(error["type"], "invalid_request_error");
+    assert!(error["message"].to_string().contains(told), "{error}");
+    assert_eq!(upstream.requests().len(), 1);
+    assert_no_key_rests(&gateway, &upstream, protocol);
+}
+
 #[test]
-fn a_prompt_too_long_for_one_route_goes_on_even_if_the_refusal_came_inside_a_success() {
+fn a_prompt_too_long_inside_a_success_goes_on_and_the_key_is_asked_again_next_time() {
     for (body, refusal, answer) in [
         (
             question(),
@@ -75,10 +94,12 @@ fn a_prompt_too_long_for_one_route_goes_on_even_if_the_refusal_came_inside_a_suc
         first.always(refusal);
         second.always(answer);
         let gateway = two_routes(&first, &second, Protocol::OpenAi).start();
-        let answer = gateway.chat(&body);
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(answer.text().contains("fits"));
-        assert_eq!(answer.header("x-model-proxy-attempts"), Some("2"));
+        for calls in [1, 2] {
+            let answer = gateway.chat(&body);
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert!(answer.text().contains("fits"));
+            assert_eq!(first.requests().len(), calls);
+        }
     }
 }
 
@@ -150,18 +171,6 @@ fn after_passing_faults_the_client_is_told_to_come_back_in_seconds_not_minutes()
         .parse()
         .expect("seconds");
     assert!((3..=6).contains(&seconds), "{seconds}");
-}
-
-#[test]
-fn a_route_that_rests_after_a_passing_fault_is_not_told_as_rate_limited() {
-    let upstream = Upstream::start();
-    upstream.always(openai_error(500, "server_error", None, "broken"));
-    let gateway = one_route(&upstream, Protocol::OpenAi).start();
-    for _ in 0..2 {
-        let refused = gateway.chat(&question());
-        assert!(refused.status >= 500, "{}", refused.text());
-        assert!(!refused.text().contains("rate"), "{}", refused.text());
-    }
 }
 
 #[test]
