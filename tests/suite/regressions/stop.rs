@@ -117,7 +117,7 @@ fn a_stream_whose_upstream_is_always_ready_does_not_outlive_the_stop() {
 #[test]
 fn an_answer_that_is_being_written_when_the_stop_begins_arrives_whole() {
     // larger than what sockets hold
-    let large = "x".repeat(24 * 1024 * 1024);
+    let large = "x".repeat(14 * 1024 * 1024);
     let upstream = Upstream::start();
     upstream.answer(openai_answer(&large));
     let gateway = one_route(&upstream, Protocol::OpenAi)
