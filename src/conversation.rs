@@ -1,40 +1,29 @@
-//! The hub: what the protocols say, said once. It knows no wire format.
-//! Today it holds usage; requests, replies and events join it with the conversion between protocols.
+//! The hub: what the protocols say, said once. A superset of them, so that a conversion loses only what its target
+//! cannot say. It knows no wire format.
 
-/// Tokens of one upstream call, counted OpenAI's way: `input` includes cached tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// All prompt tokens, cache reads and writes included.
-    pub input: u64,
-    /// Prompt tokens read from the provider's cache.
-    pub cache_read: u64,
-    /// Prompt tokens written to the provider's cache.
-    pub cache_write: u64,
-    /// All answer tokens, reasoning included.
-    pub output: u64,
-    /// Answer tokens spent on reasoning.
-    pub reasoning: u64,
-}
+pub mod event;
+mod json;
+pub mod reply;
+pub mod request;
+mod usage;
 
-impl Usage {
-    /// Tokens that count against limits: reads from the provider's cache are free.
-    pub fn billed(&self) -> u64 {
-        self.input.saturating_sub(self.cache_read) + self.output
-    }
-}
+pub use event::{BlockStart, Delta, Event};
+pub use json::Json;
+pub use reply::{Reply, StopReason};
+pub use request::{
+    Block, CacheMark, Conversation, Document, Image, Media, Origin, OutputFormat, Reasoning, Role,
+    Tool, ToolChoice, ToolKind, ToolResult, Turn,
+};
+pub use usage::Usage;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A JSON path into the request or answer it came from, such as `messages[3].content[0]`.
+pub type Path = String;
 
-    #[test]
-    fn cache_reads_do_not_count_against_limits() {
-        let usage = Usage {
-            input: 100,
-            cache_read: 90,
-            output: 5,
-            ..Usage::default()
-        };
-        assert_eq!(usage.billed(), 15);
-    }
+/// A member that only its own protocol knows. Encoders of that protocol write it back; others report it as lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extra {
+    /// Its name, or its path within what holds it. With the path of the holder before it, it is the path of the loss.
+    pub name: String,
+    /// Its value, as it came.
+    pub value: Json,
 }

@@ -23,6 +23,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod conversation;
+pub mod convert;
 pub mod demo;
 pub mod error;
 pub mod gateway;

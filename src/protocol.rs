@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
+use crate::conversation::Usage;
 use crate::error::{FaultKind, GatewayError};
 
 mod answer;
@@ -118,6 +119,14 @@ impl Protocol {
         match self {
             Self::OpenAi => openai::read_answer(text),
             Self::Anthropic => anthropic::read_answer(text),
+        }
+    }
+
+    /// Reads a usage object of this protocol; what it does not tell is 0.
+    pub fn read_usage(self, object: &str) -> Usage {
+        match self {
+            Self::OpenAi => openai::read_usage(object),
+            Self::Anthropic => anthropic::read_usage(object),
         }
     }
 

@@ -7,8 +7,16 @@ use crate::protocol::UsageReport;
 use crate::protocol::json;
 use crate::protocol::raw::RawObject;
 
-/// Reads a usage object. Its `input_tokens` leave out what was read from and written to the cache; ours do not.
+/// Reads a usage object and keeps it.
 pub(super) fn report(raw: &str) -> UsageReport {
+    UsageReport {
+        usage: read(raw),
+        raw: raw.to_owned(),
+    }
+}
+
+/// Reads a usage object. Its `input_tokens` leave out what was read from and written to the cache; ours do not.
+pub(in crate::protocol) fn read(raw: &str) -> Usage {
     let mut usage = Usage::default();
     let mut uncached: u64 = 0;
     let _ = json::members(raw, |name, value| {
@@ -24,10 +32,7 @@ pub(super) fn report(raw: &str) -> UsageReport {
     usage.input = uncached
         .saturating_add(usage.cache_read)
         .saturating_add(usage.cache_write);
-    UsageReport {
-        usage,
-        raw: raw.to_owned(),
-    }
+    usage
 }
 
 /// The usage so far with the members of a later report laid over it. These are cumulative, so that neither a `null`

@@ -4,8 +4,16 @@ use crate::conversation::Usage;
 use crate::protocol::UsageReport;
 use crate::protocol::json;
 
-/// Reads a usage object.
+/// Reads a usage object and keeps it.
 pub(super) fn report(raw: &str) -> UsageReport {
+    UsageReport {
+        usage: read(raw),
+        raw: raw.to_owned(),
+    }
+}
+
+/// Reads a usage object.
+pub(in crate::protocol) fn read(raw: &str) -> Usage {
     let mut usage = Usage::default();
     let (mut total, mut input) = (None, None);
     // Later members of the same meaning win only if they tell more than nothing.
@@ -36,10 +44,7 @@ pub(super) fn report(raw: &str) -> UsageReport {
     usage.input = input
         .or_else(|| Some(total?.saturating_sub(usage.output)))
         .unwrap_or(0);
-    UsageReport {
-        usage,
-        raw: raw.to_owned(),
-    }
+    usage
 }
 
 #[cfg(test)]

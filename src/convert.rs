@@ -1,0 +1,52 @@
+//! Between the wire and the hub: one folder per protocol with a decoder and an encoder for requests, answers and streams.
+//! No protocol knows another; what an encoder cannot say it reports as a loss.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use self::loss::Loss;
+
+#[cfg(test)]
+mod answer_tests;
+pub mod anthropic;
+mod append;
+mod arguments;
+pub mod loss;
+pub mod openai;
+pub mod pair;
+mod read;
+mod write;
+
+/// What a request is encoded for: one route of the model, and what the gateway itself wants of the call.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The upstream's name of the model.
+    pub model: &'a str,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Ask for usage in the stream, whatever the client asked; has a meaning only where a protocol lets one ask.
+    pub ask_usage: bool,
+    /// Members of the target's protocol that are added where the conversation says nothing of that name.
+    pub defaults: &'a [(String, Box<RawValue>)],
+    /// The limit of the answer in tokens for a protocol that requires one, where neither the conversation nor the
+    /// defaults have one.
+    pub default_max_tokens: u64,
+}
+
+/// What an answer needs that the upstream may not have told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyContext {
+    /// Seconds since 1970.
+    pub now: u64,
+    /// The id of an answer that came without one.
+    pub fallback_id: String,
+}
+
+/// A body of the target's protocol, and what could not be said in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// The JSON text.
+    pub body: Bytes,
+    /// What was dropped or changed, as paths into what it was made from.
+    pub loss: Loss,
+}

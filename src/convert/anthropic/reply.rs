@@ -1,0 +1,10 @@
+//! A whole message to and from the hub.
+
+mod decode;
+mod encode;
+pub(super) mod stop;
+
+pub use decode::decode;
+pub(super) use decode::{Opening, text};
+pub use encode::encode;
+pub(super) use encode::{call_id, message_id, write_usage};

@@ -1,0 +1,5 @@
+//! OpenAI chat completions to and from the hub.
+
+pub mod reply;
+pub mod request;
+pub mod stream;

@@ -1,0 +1,9 @@
+//! A streamed chat completion to and from the hub.
+
+mod calls;
+mod decode;
+mod encode;
+mod order;
+
+pub use decode::Decoder;
+pub use encode::Encoder;
