@@ -79,8 +79,6 @@ pub enum ErrorKind {
     InvalidRequest,
     /// No model of this name.
     ModelNotFound,
-    /// No route of the model speaks the client's protocol.
-    ProtocolUnavailable,
     /// The client is over its limit of requests, in a minute or in flight.
     RateLimited,
     /// The client is over its limit of tokens in a minute.
@@ -120,7 +118,7 @@ impl ErrorKind {
     pub fn status(self) -> u16 {
         match self {
             Self::Unauthorized => 401,
-            Self::InvalidRequest | Self::ProtocolUnavailable => 400,
+            Self::InvalidRequest => 400,
             Self::BodyTooLarge => 413,
             Self::BodyTimeout | Self::ClientStalled => 408,
             Self::ModelNotFound | Self::NotFound => 404,
@@ -147,7 +145,6 @@ impl ErrorKind {
             Self::BodyTimeout => "body_timeout",
             Self::InvalidRequest => "invalid_request",
             Self::ModelNotFound => "model_not_found",
-            Self::ProtocolUnavailable => "protocol_unavailable",
             Self::RateLimited => "rate_limited",
             Self::TokenLimited => "token_limited",
             Self::NoUsableRoute => "no_usable_route",
@@ -188,11 +185,9 @@ impl ErrorKind {
             | Self::UpstreamRefused(_)
             | Self::UpstreamBroken(_)
             | Self::UpstreamErrorEvent => Blame::Upstream,
-            Self::Overloaded
-            | Self::ProtocolUnavailable
-            | Self::NoUsableRoute
-            | Self::Stopping
-            | Self::Internal => Blame::Gateway,
+            Self::Overloaded | Self::NoUsableRoute | Self::Stopping | Self::Internal => {
+                Blame::Gateway
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod attempt;
 pub mod budget;
 pub mod exchange;
+mod fitting;
 pub mod relay;
 pub mod stop;
 pub mod transcript;
@@ -76,8 +77,10 @@ pub struct Whole {
     pub status: u16,
     /// Headers to pass on.
     pub headers: PassedHeaders,
-    /// The upstream's bytes.
+    /// The upstream's bytes, or what they say in the client's protocol.
     pub body: Bytes,
+    /// What the route's protocol could not be told.
+    pub loss: Option<String>,
     /// Who answered.
     pub route: Arc<Route>,
 }
@@ -90,6 +93,8 @@ pub struct OpenStream {
     pub route: Arc<Route>,
     /// Calls it took.
     pub attempts: usize,
+    /// What the route's protocol could not be told.
+    pub loss: Option<String>,
     /// The events.
     pub relay: Relay,
 }

@@ -7,7 +7,6 @@ use super::outcome::Failure;
 use super::start;
 use crate::config;
 use crate::config::catalog::{Catalog, Model, Route};
-use crate::protocol::Protocol;
 use crate::routing::plan::{Plan, SkippedRoute, plan};
 use crate::secret::Scrubber;
 
@@ -18,10 +17,8 @@ pub(super) fn run(model: &str, out: &mut dyn Write) -> Result<(), Failure> {
         return Err(Failure::failed(unknown(&catalog, model)));
     };
     header(&catalog, found, out)?;
-    for protocol in [Protocol::OpenAi, Protocol::Anthropic] {
-        if let Some(plan) = plan(&catalog, model, protocol) {
-            attempts(protocol, &plan, &catalog.scrubber, out)?;
-        }
+    if let Some(plan) = plan(&catalog, model) {
+        attempts(&plan, &catalog.scrubber, out)?;
     }
     Ok(())
 }
@@ -54,13 +51,7 @@ fn header(catalog: &Catalog, model: &Model, out: &mut dyn Write) -> io::Result<(
     Ok(())
 }
 
-fn attempts(
-    protocol: Protocol,
-    plan: &Plan,
-    scrubber: &Scrubber,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    writeln!(out, "a client that speaks {}:", protocol.name())?;
+fn attempts(plan: &Plan, scrubber: &Scrubber, out: &mut dyn Write) -> io::Result<()> {
     if plan.routes.is_empty() {
         writeln!(out, "  no attempt: {}", plan.why_empty())?;
     }

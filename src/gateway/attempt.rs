@@ -16,8 +16,10 @@ use crate::routing::outcome::{self, Failure, KeyEffect};
 use crate::upstream::request::Response;
 use crate::upstream::{Call, SendFault, UpstreamBody, send};
 
+use super::fitting::Fitted;
 use super::walk::Walk;
 use crate::config::catalog::Route;
+use crate::convert::pair;
 
 /// A whole answer larger than this is malformed.
 const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
@@ -61,11 +63,13 @@ pub(super) enum Outcome {
     Failed(Box<FailedCall>),
 }
 
-/// A complete answer, checked.
+/// A complete answer, checked, in the client's protocol.
 pub(super) struct WholeAnswer {
     pub(super) status: u16,
     pub(super) headers: PassedHeaders,
     pub(super) body: Bytes,
+    /// As the upstream said it.
+    pub(super) original: Bytes,
     pub(super) usage: Option<UsageReport>,
 }
 
@@ -125,7 +129,12 @@ impl FailedCall {
 }
 
 /// Makes one call and reads its answer up to the commit point, or whole.
-pub(super) async fn call(walk: &Walk, engagement: &Engagement, total: Instant) -> Outcome {
+pub(super) async fn call(
+    walk: &Walk,
+    engagement: &Engagement,
+    fitted: &Fitted,
+    total: Instant,
+) -> Outcome {
     let route = &*engagement.route;
     let deadline = deadline(route, walk.request.streaming, total);
     let sent = send(
@@ -133,7 +142,7 @@ pub(super) async fn call(walk: &Walk, engagement: &Engagement, total: Instant) -
         Call {
             route,
             key: engagement.lease.key(),
-            body: walk.upstream_body(route),
+            body: fitted.body.clone(),
             streaming: walk.request.streaming,
             forwarded: &walk.request.forwarded,
             deadline,
@@ -146,7 +155,7 @@ pub(super) async fn call(walk: &Walk, engagement: &Engagement, total: Instant) -
             refused(walk, engagement, response).await
         }
         Ok(response) if walk.request.streaming => open(walk, route, response, deadline).await,
-        Ok(response) => whole(route, response, deadline).await,
+        Ok(response) => whole(walk, route, response, deadline).await,
     }
 }
 
@@ -245,7 +254,12 @@ impl Drop for Provisional<'_> {
     }
 }
 
-async fn whole(route: &Route, response: Response, deadline: (Instant, Phase)) -> Outcome {
+async fn whole(
+    walk: &Walk,
+    route: &Route,
+    response: Response,
+    deadline: (Instant, Phase),
+) -> Outcome {
     let status = response.status().as_u16();
     let headers = passed_headers(response.headers());
     let mut body = UpstreamBody::new(response);
@@ -260,14 +274,35 @@ async fn whole(route: &Route, response: Response, deadline: (Instant, Phase)) ->
             None if !reading.complete => {
                 FailedCall::fault(FaultKind::Cut, "the answer tells no finish reason")
             }
-            None => Outcome::Whole(WholeAnswer {
-                status,
-                headers,
-                body: bytes,
-                usage: reading.usage,
-            }),
+            None => {
+                let scrubbed = walk.catalog.scrubber.scrub_bytes(bytes);
+                let Some(body) = translated(walk, route, &scrubbed) else {
+                    return FailedCall::fault(
+                        FaultKind::Malformed,
+                        "the answer cannot be converted",
+                    );
+                };
+                Outcome::Whole(WholeAnswer {
+                    status,
+                    headers,
+                    body,
+                    original: scrubbed,
+                    usage: reading.usage,
+                })
+            }
         },
     }
+}
+
+/// The answer in the client's protocol.
+fn translated(walk: &Walk, route: &Route, body: &Bytes) -> Option<Bytes> {
+    let (from, to) = (route.protocol, walk.request.protocol);
+    if from == to {
+        return Some(body.clone());
+    }
+    let context = walk.reply_context();
+    let encoded = pair::convert_reply(from, to, body, &context).ok()?;
+    Some(encoded.body)
 }
 
 /// Reads a stream up to its first content.

@@ -11,6 +11,7 @@ use super::stop::Live;
 use crate::actors::logger::LogBuffer;
 use crate::actors::rate_limiter::Permit;
 use crate::config::catalog::{Client, ProviderKey, Route};
+use crate::convert::loss::Loss;
 use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::{Protocol, UsageReport};
 use crate::secret::Scrubber;
@@ -154,9 +155,20 @@ impl Exchange {
         self.record.usage_raw = Some(report.raw);
     }
 
-    /// Notes what was answered.
-    pub fn said(&mut self, answer: Answer) {
+    /// Notes what was answered, in the protocol of the upstream.
+    pub fn said(&mut self, answer: Answer, protocol: Protocol) {
         self.record.answer = answer;
+        self.record.answer_protocol = protocol;
+    }
+
+    /// Notes what the route that is called now cannot be told.
+    pub fn loses(&mut self, loss: &Loss) {
+        self.record.loss = (!loss.is_empty()).then(|| loss.to_string());
+    }
+
+    /// What the last route called could not be told.
+    pub fn loss(&self) -> Option<&str> {
+        self.record.loss.as_deref()
     }
 
     /// The answer is complete.

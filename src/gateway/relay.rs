@@ -13,6 +13,8 @@ use super::exchange::Exchange;
 use super::transcript::Transcript;
 use super::{ClientRequest, Gateway};
 use crate::config::catalog::Catalog;
+use crate::config::settings::LogContent;
+use crate::convert::pair::StreamConverter;
 use crate::error::{ErrorKind, FaultKind, GatewayError, Phase};
 use crate::protocol::sse::{Decoder, Event};
 use crate::protocol::{Protocol, StreamReader, UpstreamError, Verdict};
@@ -28,6 +30,8 @@ pub struct Relay {
     source: Source,
     out: BytesMut,
     protocol: Protocol,
+    /// Where the upstream speaks another protocol than the client.
+    converter: Option<StreamConverter>,
     /// We asked for usage and the client did not: the usage chunk is ours.
     hides_usage: bool,
     transcript: Transcript,
@@ -63,7 +67,7 @@ impl Relay {
         exchange: Exchange,
         engagement: Engagement,
         committed: Committed,
-        keeps_content: bool,
+        converter: Option<StreamConverter>,
     ) -> Self {
         let settings = &gateway.settings;
         let mut body = committed.body;
@@ -81,8 +85,9 @@ impl Relay {
             },
             out: BytesMut::new(),
             protocol: request.protocol,
+            converter,
             hides_usage: asked_usage && !request.head.include_usage,
-            transcript: Transcript::new(keeps_content),
+            transcript: Transcript::new(settings.log_content == LogContent::Full),
             error_sent: false,
             party: Some(Party {
                 exchange,
@@ -94,7 +99,7 @@ impl Relay {
             ends_by,
         };
         for (event, verdict) in committed.prelude {
-            relay.pass(&event, verdict);
+            relay.pass(event, verdict);
         }
         relay
     }
@@ -161,18 +166,30 @@ impl Relay {
             Verdict::Drop => {}
             Verdict::Error(error) => self.upstream_error(&event, &error),
             Verdict::End if !self.source.reader.complete() => self.broken(FaultKind::Cut),
-            verdict => self.pass(&event, verdict),
+            verdict => self.pass(event, verdict),
         }
     }
 
-    fn pass(&mut self, event: &Event, verdict: Verdict) {
+    /// The event without the secrets that an upstream may have put into it.
+    fn clean(&self, event: Event) -> Event {
+        if self.catalog.scrubber.finds(&event.raw) {
+            return Event::parse(self.catalog.scrubber.scrub_bytes(event.raw));
+        }
+        event
+    }
+
+    fn pass(&mut self, event: Event, verdict: Verdict) {
+        let event = self.clean(event);
         let hidden = matches!(verdict, Verdict::UsageOnly) && self.hides_usage;
-        let raw = self.catalog.scrubber.scrub_bytes(event.raw.clone());
-        if !hidden {
-            self.out.extend_from_slice(&raw);
+        match &mut self.converter {
+            Some(converter) if !matches!(verdict, Verdict::Comment) => {
+                converter.convert(&event, &mut self.out);
+            }
+            _ if hidden => {}
+            _ => self.out.extend_from_slice(&event.raw),
         }
         if !matches!(verdict, Verdict::Comment) {
-            self.transcript.push(&raw);
+            self.transcript.push(&event.raw);
         }
         if matches!(verdict, Verdict::End) {
             self.complete();
@@ -190,6 +207,16 @@ impl Relay {
         self.broken(FaultKind::Cut);
     }
 
+    /// What the upstream forgot to say at the end.
+    fn add_end(&mut self) {
+        match &mut self.converter {
+            Some(converter) => converter.finish(&mut self.out),
+            None => self
+                .out
+                .extend_from_slice(self.protocol.end_marker().as_bytes()),
+        }
+    }
+
     fn complete(&mut self) {
         if let Some(body) = self.source.body.take() {
             // Ends by itself within 50 ms; a connection that is read to its end is used again.
@@ -202,7 +229,7 @@ impl Relay {
             .engagement
             .succeed(self.source.reader.usage().as_ref());
         party.exchange.end_attempt(None, "ok");
-        self.write_up(&mut party.exchange);
+        self.write_up(&mut party);
         party.exchange.complete(200);
     }
 
@@ -210,8 +237,7 @@ impl Relay {
     fn broken(&mut self, fault: FaultKind) {
         if self.source.reader.complete() && fault != FaultKind::Malformed {
             self.source.body = None;
-            self.out
-                .extend_from_slice(self.protocol.end_marker().as_bytes());
+            self.add_end();
             self.complete();
             return;
         }
@@ -246,7 +272,7 @@ impl Relay {
             ErrorKind::UpstreamErrorEvent,
             self.catalog.scrubber.scrub(&told.message),
         );
-        if self.protocol.is_own_error_shape(&event.data) {
+        if self.converter.is_none() && self.protocol.is_own_error_shape(&event.data) {
             let raw = self.catalog.scrubber.scrub_bytes(event.raw.clone());
             self.out.extend_from_slice(&raw);
             self.error_sent = true;
@@ -281,11 +307,13 @@ impl Relay {
             self.out.extend_from_slice(event.as_bytes());
         }
         party.exchange.end_attempt(None, error.kind.name());
-        self.write_up(&mut party.exchange);
+        self.write_up(&mut party);
         party.exchange.fail(error);
     }
 
-    fn write_up(&mut self, exchange: &mut Exchange) {
+    fn write_up(&mut self, party: &mut Party) {
+        let exchange = &mut party.exchange;
+        let protocol = party.engagement.route.protocol;
         let dropped = self.source.reader.dropped();
         if dropped > 0 {
             tracing::warn!(
@@ -296,7 +324,7 @@ impl Relay {
         }
         exchange.used(self.source.reader.usage());
         let transcript = std::mem::take(&mut self.transcript);
-        exchange.said(Answer::Events(transcript.into_events()));
+        exchange.said(Answer::Events(transcript.into_events()), protocol);
     }
 }
 
@@ -304,7 +332,7 @@ impl Drop for Relay {
     /// The client left: what had been said and counted is still worth its row.
     fn drop(&mut self) {
         if let Some(mut party) = self.party.take() {
-            self.write_up(&mut party.exchange);
+            self.write_up(&mut party);
         }
     }
 }

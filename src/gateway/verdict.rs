@@ -17,8 +17,8 @@ pub(super) struct Failures {
     calls: Vec<Failed>,
     /// Routes that were passed over because every key rested.
     rested: Vec<Resting>,
-    /// A parameter for want of which a route was passed over.
-    lacking: Option<String>,
+    /// Why the request did not fit the first route that was passed over for what the request is.
+    unfit: Option<GatewayError>,
     out_of_time: bool,
 }
 
@@ -67,8 +67,8 @@ impl Failures {
         self.rested.push(resting);
     }
 
-    pub(super) fn lacks(&mut self, parameter: String) {
-        self.lacking.get_or_insert(parameter);
+    pub(super) fn unfit(&mut self, error: GatewayError) {
+        self.unfit.get_or_insert(error);
     }
 
     pub(super) fn out_of_time(&mut self) {
@@ -131,12 +131,8 @@ impl Failures {
 
     fn nobody_called(&self, circumstances: &Circumstances<'_>) -> GatewayError {
         let Circumstances { model, soonest, .. } = circumstances;
-        if let (true, Some(parameter)) = (self.rested.is_empty(), &self.lacking) {
-            return GatewayError::new(
-                ErrorKind::InvalidRequest,
-                format!("{parameter}: model `{model}` needs this parameter"),
-            )
-            .with_param(parameter);
+        if let (true, Some(unfit)) = (self.rested.is_empty(), &self.unfit) {
+            return unfit.clone();
         }
         let banned = |resting: &Resting| resting.kind == RestKind::Banned;
         let kind = if !self.rested.is_empty() && self.rested.iter().all(banned) {

@@ -2,21 +2,22 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::attempt::{self, Committed, Engagement, FailedCall, Outcome, WholeAnswer};
 use super::exchange::Exchange;
+use super::fitting::{Hub, Unfit};
 use super::relay::Relay;
 use super::verdict::{Circumstances, Failures};
 use super::{Answer, ClientRequest, Gateway, OpenStream, Whole};
 use crate::actors::key_pool::{Acquire, Soonest};
 use crate::config::catalog::{Catalog, Route};
 use crate::config::settings::LogContent;
+use crate::convert::ReplyContext;
+use crate::convert::pair::StreamConverter;
 use crate::error::{ErrorKind, GatewayError};
-use crate::protocol::Rewrite;
 use crate::routing::outcome::{Next, judge};
 use crate::routing::plan::{Plan, PlannedRoute};
 use crate::secret::Digest;
@@ -33,6 +34,7 @@ pub(super) struct Walk {
     pub(super) plan: Plan,
     pub(super) catalog: Arc<Catalog>,
     pub(super) exchange: Exchange,
+    hub: Hub,
     failures: Failures,
     /// When the first route was tried; what came before was the client's own time.
     began: Instant,
@@ -61,6 +63,7 @@ impl Walk {
             plan,
             catalog,
             exchange,
+            hub: Hub::default(),
             failures: Failures::default(),
             began: Instant::now(),
         }
@@ -97,10 +100,17 @@ impl Walk {
     /// Each ready key of one route, once. A route's first call is always allowed; further ones leave later routes theirs.
     async fn route(&mut self, planned: &PlannedRoute, later: usize) -> Leg {
         let route = &planned.route;
-        if let Some(parameter) = self.missing_parameter(route) {
-            self.failures.lacks(parameter);
-            return Leg::NextRoute;
-        }
+        let fitted = match self.hub.fit(&self.request, &planned.logical_model, route) {
+            Ok(fitted) => fitted,
+            Err(Unfit::Here(error)) => {
+                self.failures.unfit(error);
+                return Leg::NextRoute;
+            }
+            Err(Unfit::Everywhere(error)) => {
+                self.failures.unfit(error);
+                return Leg::GiveUp;
+            }
+        };
         let total = self.began + route.timeouts.total;
         let most = usize::try_from(self.gateway.settings.max_attempts).unwrap_or(usize::MAX);
         let mut tried = Vec::new();
@@ -117,7 +127,8 @@ impl Walk {
             };
             tried.push(engagement.lease.key().digest);
             self.exchange.begin_attempt(route, engagement.lease.key());
-            match attempt::call(self, &engagement, total).await {
+            self.exchange.loses(&fitted.loss);
+            match attempt::call(self, &engagement, &fitted, total).await {
                 Outcome::Whole(whole) => return Leg::Whole(self.accept(engagement, whole)),
                 Outcome::Stream(committed) => return Leg::Stream(engagement, committed),
                 Outcome::Failed(failed) => match self.reject(&engagement, *failed) {
@@ -127,20 +138,6 @@ impl Walk {
                 },
             }
         }
-    }
-
-    /// A parameter that the provider's file requires and that neither the client nor the file's defaults give.
-    fn missing_parameter(&self, route: &Route) -> Option<String> {
-        let provider = &route.provider;
-        let given = |name: &str| {
-            self.request.body.get(name).is_some()
-                || provider
-                    .default_parameters
-                    .iter()
-                    .any(|(default, _)| default == name)
-        };
-        let mut required = provider.required_parameters.iter();
-        required.find(|name| !given(name)).cloned()
     }
 
     /// A key for the route, from its provider's pool.
@@ -167,37 +164,44 @@ impl Walk {
         }
     }
 
-    /// The client's body as this route's upstream wants it.
-    pub(super) fn upstream_body(&self, route: &Route) -> Bytes {
-        let provider = &route.provider;
-        let stream =
-            (self.request.streaming != self.request.head.stream).then_some(self.request.streaming);
-        self.request.protocol.rewrite(
-            &self.request.body,
-            &self.request.head,
-            &Rewrite {
-                model: &route.model,
-                stream,
-                ask_usage: self.request.streaming && provider.stream_usage,
-                defaults: &provider.default_parameters,
-            },
-        )
-    }
-
     fn accept(&mut self, mut engagement: Engagement, whole: WholeAnswer) -> Answer {
-        let body = self.catalog.scrubber.scrub_bytes(whole.body);
         engagement.succeed(whole.usage.as_ref());
         self.exchange.end_attempt(Some(whole.status), "ok");
         self.exchange.used(whole.usage);
         if self.keeps_content() {
-            self.exchange.said(record::Answer::Whole(body.clone()));
+            self.exchange.said(
+                record::Answer::Whole(whole.original),
+                engagement.route.protocol,
+            );
         }
         self.exchange.complete(whole.status);
         Answer::Whole(Whole {
             status: whole.status,
             headers: whole.headers,
-            body,
+            body: whole.body,
+            loss: self.exchange.loss().map(str::to_owned),
             route: Arc::clone(&engagement.route),
+        })
+    }
+
+    /// What an answer in the client's protocol needs if the upstream's tells it not.
+    pub(super) fn reply_context(&self) -> ReplyContext {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        ReplyContext {
+            now: now.map_or(0, |since| since.as_secs()),
+            fallback_id: self.exchange.request_id().to_owned(),
+        }
+    }
+
+    fn converter(&self, route: &Route) -> Option<StreamConverter> {
+        let (from, to) = (route.protocol, self.request.protocol);
+        (from != to).then(|| {
+            StreamConverter::new(
+                from,
+                to,
+                self.reply_context(),
+                self.request.head.include_usage,
+            )
         })
     }
 
@@ -234,7 +238,8 @@ impl Walk {
         let headers = committed.headers.clone();
         let route = Arc::clone(&engagement.route);
         let attempts = self.exchange.attempts();
-        let keeps_content = self.keeps_content();
+        let loss = self.exchange.loss().map(str::to_owned);
+        let converter = self.converter(&route);
         let relay = Relay::new(
             &self.gateway,
             &self.request,
@@ -242,12 +247,13 @@ impl Walk {
             self.exchange,
             engagement,
             committed,
-            keeps_content,
+            converter,
         );
         let open = OpenStream {
             headers,
             route,
             attempts,
+            loss,
             relay,
         };
         (Answer::Stream(Box::new(open)), None)

@@ -178,8 +178,7 @@ async fn judge(
     let head = surface.protocol.read_request(&raw)?;
     let streaming = head.stream || surface.always_streams;
     exchange.asks(&head.model, streaming);
-    let plan =
-        plan(&caller.catalog, &head.model, surface.protocol).ok_or_else(|| unknown(&head))?;
+    let plan = plan(&caller.catalog, &head.model).ok_or_else(|| unknown(&head))?;
     admit(caller, worker, &raw, &head, exchange).await?;
     let asked = ClientRequest {
         protocol: surface.protocol,
@@ -307,7 +306,9 @@ fn stream(worker: &Worker, open: OpenStream) -> HttpResponse {
         HeaderName::from_static("x-accel-buffering"),
         HeaderValue::from_static("no"),
     ));
-    response.body(StreamBody::new(&worker.streams, open.relay))
+    let mut response = response.body(StreamBody::new(&worker.streams, open.relay));
+    respond::loss(&mut response, open.loss.as_deref());
+    response
 }
 
 fn write_limits(response: &mut HttpResponse, protocol: Protocol, gauges: &Gauges) {

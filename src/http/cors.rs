@@ -3,7 +3,7 @@
 use actix_cors::Cors;
 
 /// Headers of ours that a page may read.
-const EXPOSED: [&str; 20] = [
+const EXPOSED: [&str; 21] = [
     "x-request-id",
     "request-id",
     "retry-after",
@@ -12,6 +12,7 @@ const EXPOSED: [&str; 20] = [
     "openai-processing-ms",
     "x-model-proxy-model",
     "x-model-proxy-attempts",
+    "x-model-proxy-loss",
     "x-ratelimit-limit-requests",
     "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-requests",

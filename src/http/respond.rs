@@ -18,6 +18,8 @@ use crate::protocol::Protocol;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const MODEL: HeaderName = HeaderName::from_static("x-model-proxy-model");
+const LOSS: HeaderName = HeaderName::from_static("x-model-proxy-loss");
+const LONGEST_LOSS: usize = 2048;
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-model-proxy-attempts");
 
 /// An error on its way out of an extractor, with what its shape depends on.
@@ -82,8 +84,12 @@ fn whole_seconds(delay: Duration) -> HeaderValue {
 pub fn whole(whole: Whole) -> HttpResponse {
     let mut response = HttpResponse::build(status(whole.status));
     pass(&mut response, whole.headers);
+    // Whatever the upstream called it, it has been read as JSON.
+    response.insert_header((CONTENT_TYPE, JSON));
     route(&mut response, &whole.route);
-    response.body(whole.body)
+    let mut response = response.body(whole.body);
+    loss(&mut response, whole.loss.as_deref());
+    response
 }
 
 /// An upstream's refusal, in the client's protocol already.
@@ -99,6 +105,32 @@ pub fn pass(response: &mut HttpResponseBuilder, headers: PassedHeaders) {
     for (name, value) in headers {
         response.append_header((name, value));
     }
+}
+
+/// Tells what the upstream could not be told.
+pub fn loss(response: &mut HttpResponse, loss: Option<&str>) {
+    let Some(loss) = loss.map(shortened) else {
+        return;
+    };
+    if let Ok(value) = HeaderValue::try_from(loss) {
+        response.headers_mut().insert(LOSS, value);
+    }
+}
+
+/// Whole items only: a header that is too long makes the answer unreadable for some clients.
+fn shortened(loss: &str) -> String {
+    let mut kept = String::new();
+    for item in loss.split(',') {
+        if kept.len() + item.len() > LONGEST_LOSS {
+            kept.push_str(",more");
+            break;
+        }
+        if !kept.is_empty() {
+            kept.push(',');
+        }
+        kept.push_str(item);
+    }
+    kept
 }
 
 /// Tells who answers.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use crate::config::catalog::{Catalog, Model, Route};
 use crate::error::{ErrorKind, GatewayError};
-use crate::protocol::Protocol;
 
 /// The routes that a request may take, in order, and those it may not, with the reason.
 #[derive(Debug)]
@@ -18,8 +17,6 @@ pub struct Plan {
     pub routes: Vec<PlannedRoute>,
     /// What was left out, in the order in which it would have been tried.
     pub skipped: Vec<SkippedRoute>,
-    /// The client's protocol.
-    protocol: Protocol,
 }
 
 /// A route to try.
@@ -51,8 +48,6 @@ pub enum SkipReason {
     NoKeys,
     /// The provider cannot be called; the text says why (an unset `${VAR}`).
     ProviderUnusable(String),
-    /// It speaks another protocol than the client, and nothing converts between them yet.
-    Protocol,
 }
 
 impl fmt::Display for SkipReason {
@@ -61,9 +56,6 @@ impl fmt::Display for SkipReason {
             Self::ProviderDisabled => formatter.write_str("the provider is disabled"),
             Self::NoKeys => formatter.write_str("no key is set for it"),
             Self::ProviderUnusable(reason) => formatter.write_str(reason),
-            Self::Protocol => {
-                formatter.write_str("it speaks another protocol than the client does")
-            }
         }
     }
 }
@@ -72,13 +64,12 @@ impl fmt::Display for SkipReason {
 ///
 /// Fallback models follow depth-first and in pre-order; a model reached twice is expanded where it is reached
 /// first, so that cycles end and dense graphs stay small. Names of unknown fallback models are passed over.
-pub fn plan(catalog: &Catalog, model: &str, protocol: Protocol) -> Option<Plan> {
+pub fn plan(catalog: &Catalog, model: &str) -> Option<Plan> {
     let model = catalog.models.get(model)?;
     let mut plan = Plan {
         model: Arc::clone(model),
         routes: Vec::new(),
         skipped: Vec::new(),
-        protocol,
     };
     let mut expanded = HashSet::new();
     let mut waiting = vec![model];
@@ -103,7 +94,7 @@ impl Plan {
     fn add(&mut self, logical_model: &Arc<Model>, route: &Arc<Route>) {
         let logical_model = Arc::clone(logical_model);
         let route = Arc::clone(route);
-        match skip_reason(&route, self.protocol) {
+        match skip_reason(&route) {
             None => self.routes.push(PlannedRoute {
                 logical_model,
                 route,
@@ -119,19 +110,6 @@ impl Plan {
     /// What to tell the client when there is no route to try. It names the model and never a provider.
     pub fn why_empty(&self) -> GatewayError {
         let name = &self.model.name;
-        let only_protocol = self
-            .skipped
-            .iter()
-            .all(|skipped| skipped.reason == SkipReason::Protocol);
-        if only_protocol && !self.skipped.is_empty() {
-            let protocol = match self.protocol {
-                Protocol::OpenAi => "OpenAI chat completions",
-                Protocol::Anthropic => "Anthropic messages",
-            };
-            let message =
-                format!("No route of the model `{name}` speaks this protocol ({protocol}) yet.");
-            return GatewayError::new(ErrorKind::ProtocolUnavailable, message).with_param("model");
-        }
         let message = format!(
             "The model `{name}` has no usable route. On the gateway, `model-proxy explain {name}` tells why."
         );
@@ -139,12 +117,8 @@ impl Plan {
     }
 }
 
-/// The protocol comes first: what no key and no setting could mend is said before what they could.
-fn skip_reason(route: &Route, protocol: Protocol) -> Option<SkipReason> {
+fn skip_reason(route: &Route) -> Option<SkipReason> {
     let provider = &route.provider;
-    if route.protocol != protocol {
-        return Some(SkipReason::Protocol);
-    }
     if !provider.enabled {
         return Some(SkipReason::ProviderDisabled);
     }
@@ -157,6 +131,7 @@ fn skip_reason(route: &Route, protocol: Protocol) -> Option<SkipReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Protocol;
     use crate::routing::samples;
 
     fn catalog(models: &[(&str, &[&str])]) -> Catalog {
@@ -185,12 +160,12 @@ mod tests {
         let mut catalog = Catalog::default();
         let model = samples::model("m", vec![route]);
         catalog.models.insert("m".to_owned(), Arc::new(model));
-        plan(&catalog, "m", Protocol::OpenAi).unwrap()
+        plan(&catalog, "m").unwrap()
     }
 
     #[test]
     fn an_unknown_model_has_no_plan() {
-        assert!(plan(&catalog(&[]), "m", Protocol::OpenAi).is_none());
+        assert!(plan(&catalog(&[]), "m").is_none());
     }
 
     #[test]
@@ -201,7 +176,7 @@ mod tests {
             ("c", &["d"]),
             ("d", &["a"]),
         ]);
-        let plan = plan(&catalog, "a", Protocol::OpenAi).unwrap();
+        let plan = plan(&catalog, "a").unwrap();
         assert_eq!(order(&plan), ["a", "b", "d", "c"]);
         assert_eq!(plan.model.name, "a");
     }
@@ -209,19 +184,13 @@ mod tests {
     #[test]
     fn a_model_that_falls_back_to_itself_is_tried_once() {
         let catalog = catalog(&[("a", &["a", "a"])]);
-        assert_eq!(
-            order(&plan(&catalog, "a", Protocol::OpenAi).unwrap()),
-            ["a"]
-        );
+        assert_eq!(order(&plan(&catalog, "a").unwrap()), ["a"]);
     }
 
     #[test]
     fn unknown_fallbacks_are_passed_over() {
         let catalog = catalog(&[("a", &["ghost", "b"]), ("b", &[])]);
-        assert_eq!(
-            order(&plan(&catalog, "a", Protocol::OpenAi).unwrap()),
-            ["a", "b"]
-        );
+        assert_eq!(order(&plan(&catalog, "a").unwrap()), ["a", "b"]);
     }
 
     #[test]
@@ -235,7 +204,7 @@ mod tests {
             model.fallbacks = names[near].to_vec();
             catalog.models.insert(name.clone(), Arc::new(model));
         }
-        let plan = plan(&catalog, "m0", Protocol::OpenAi).unwrap();
+        let plan = plan(&catalog, "m0").unwrap();
         assert_eq!(plan.routes.len(), names.len());
     }
 
@@ -245,19 +214,16 @@ mod tests {
         disabled.enabled = false;
         let mut unset = samples::provider("unset", 1);
         unset.unusable = Some("`${REGION}` is not set".to_owned());
-        let mut other = route_of("other", 0);
-        other.protocol = Protocol::Anthropic;
         let routes = vec![
             samples::route(&Arc::new(disabled), "x"),
             route_of("empty", 0),
             samples::route(&Arc::new(unset), "x"),
-            other,
             route_of("good", 1),
         ];
         let mut catalog = Catalog::default();
         let model = samples::model("m", routes);
         catalog.models.insert("m".to_owned(), Arc::new(model));
-        let plan = plan(&catalog, "m", Protocol::OpenAi).unwrap();
+        let plan = plan(&catalog, "m").unwrap();
         let reasons: Vec<_> = plan.skipped.iter().map(|skipped| &skipped.reason).collect();
         assert_eq!(
             reasons,
@@ -265,7 +231,6 @@ mod tests {
                 &SkipReason::ProviderDisabled,
                 &SkipReason::NoKeys,
                 &SkipReason::ProviderUnusable("`${REGION}` is not set".to_owned()),
-                &SkipReason::Protocol,
             ]
         );
         assert_eq!(plan.routes.len(), 1);
@@ -273,13 +238,10 @@ mod tests {
     }
 
     #[test]
-    fn a_model_whose_routes_all_speak_another_protocol_says_so() {
+    fn routes_of_every_protocol_are_planned() {
         let mut route = route_of("acme", 1);
         route.protocol = Protocol::Anthropic;
-        let error = single(route).why_empty();
-        assert_eq!(error.kind, ErrorKind::ProtocolUnavailable);
-        assert_eq!(error.kind.status(), 400);
-        assert!(error.message.contains("`m`") && error.message.contains("protocol"));
+        assert_eq!(single(route).routes.len(), 1);
     }
 
     #[test]

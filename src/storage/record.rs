@@ -27,8 +27,10 @@ pub struct Record {
     pub method: &'static str,
     /// Who asked.
     pub client: Option<Arc<Client>>,
-    /// The client's protocol: the form of `request` and `answer`.
+    /// The client's protocol: the form of `request`.
     pub protocol: Protocol,
+    /// The upstream's protocol: the form of `answer`.
+    pub answer_protocol: Protocol,
     /// The model that the client named.
     pub requested_model: Option<String>,
     /// The provider that answered or failed last.
@@ -166,6 +168,7 @@ impl Record {
             method: "POST",
             client: None,
             protocol,
+            answer_protocol: protocol,
             requested_model: None,
             provider: None,
             model: None,
@@ -262,6 +265,7 @@ pub(crate) mod tests {
             method: "POST",
             client: None,
             protocol: Protocol::OpenAi,
+            answer_protocol: Protocol::OpenAi,
             requested_model: Some("small".to_owned()),
             provider: Some("openai".to_owned()),
             model: Some("gpt-x".to_owned()),

@@ -170,9 +170,9 @@ fn answer(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> Option<St
         Answer::None => return None,
         Answer::Stripped { answer: 0, .. } => return None,
         Answer::Stripped { answer, .. } => return Some(text::cut_mark(*answer)),
-        Answer::Whole(body) => record.protocol.answer_text(body)?,
+        Answer::Whole(body) => record.answer_protocol.answer_text(body)?,
         Answer::Events(events) => record
-            .protocol
+            .answer_protocol
             .stream_text(events.iter().map(AsRef::as_ref)),
     };
     Some(cleaner.clean(&text, content.max_bytes))

@@ -17,6 +17,7 @@ mod support;
 mod doubles;
 
 // A request and its answer.
+mod conversion;
 mod passthrough;
 mod refusals;
 mod streams;

@@ -124,19 +124,6 @@ fn an_unknown_model_is_not_found() {
 }
 
 #[test]
-fn a_model_whose_routes_speak_another_protocol_says_so() {
-    let upstream = Upstream::start();
-    let gateway = Gateway::before(&upstream, Protocol::Anthropic);
-    let error = assert_openai_error(&gateway.chat(&question()), 400, "invalid_request_error");
-    let message = error["error"]["message"].as_str().expect("a message");
-    assert!(
-        message.contains('m') && message.contains("protocol"),
-        "{message}"
-    );
-    assert_eq!(upstream.requests().len(), 0);
-}
-
-#[test]
 fn a_body_that_is_wrong_is_refused_by_the_name_of_what_is_wrong() {
     let upstream = Upstream::start();
     let gateway = Gateway::before(&upstream, Protocol::OpenAi);

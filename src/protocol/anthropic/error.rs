@@ -67,7 +67,6 @@ mod tests {
     fn every_status_has_the_type_of_the_real_api() {
         for (kind, expected) in [
             (ErrorKind::InvalidRequest, "invalid_request_error"),
-            (ErrorKind::ProtocolUnavailable, "invalid_request_error"),
             (ErrorKind::Unauthorized, "authentication_error"),
             (ErrorKind::UpstreamRefused(402), "billing_error"),
             (ErrorKind::UpstreamRefused(403), "permission_error"),

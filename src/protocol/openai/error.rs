@@ -80,11 +80,6 @@ mod tests {
                 Some("model_not_found"),
             ),
             (ErrorKind::InvalidRequest, "invalid_request_error", None),
-            (
-                ErrorKind::ProtocolUnavailable,
-                "invalid_request_error",
-                None,
-            ),
             (ErrorKind::BodyTooLarge, "invalid_request_error", None),
             (ErrorKind::BodyTimeout, "invalid_request_error", None),
             (ErrorKind::NotFound, "invalid_request_error", None),

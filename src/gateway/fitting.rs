@@ -1,0 +1,131 @@
+//! A client's request as each route wants it: the same bytes for the same protocol, through the hub otherwise.
+
+use std::cell::OnceCell;
+
+use bytes::Bytes;
+
+use super::ClientRequest;
+use crate::config::catalog::{Model, Route};
+use crate::conversation::Conversation;
+use crate::convert::loss::Loss;
+use crate::convert::{Target, pair};
+use crate::error::{ErrorKind, GatewayError};
+use crate::protocol::Rewrite;
+
+/// The limit of an answer for a protocol that requires one, where neither the client nor the provider's file has one.
+const DEFAULT_MAX_TOKENS: u64 = 8192;
+
+/// A request decoded at most once, on the first route of another protocol.
+#[derive(Default)]
+pub(super) struct Hub {
+    conversation: OnceCell<Result<Conversation, GatewayError>>,
+}
+
+/// A body ready for a route.
+pub(super) struct Fitted {
+    pub(super) body: Bytes,
+    /// What the route's protocol cannot say.
+    pub(super) loss: Loss,
+}
+
+/// Why a request cannot be sent on a route.
+pub(super) enum Unfit {
+    /// It is wrong on every route.
+    Everywhere(GatewayError),
+    /// It does not fit this one.
+    Here(GatewayError),
+}
+
+impl Hub {
+    /// The body for a route of a logical model, or why there is none.
+    pub(super) fn fit(
+        &self,
+        request: &ClientRequest,
+        model: &Model,
+        route: &Route,
+    ) -> Result<Fitted, Unfit> {
+        if let Some(parameter) = missing_parameter(request, route) {
+            return Err(Unfit::Here(needs(model, parameter)));
+        }
+        if route.protocol == request.protocol {
+            return Ok(Fitted {
+                body: same(request, route),
+                loss: Loss::default(),
+            });
+        }
+        let conversation = self
+            .conversation
+            .get_or_init(|| pair::decode_request(request.protocol, &request.body))
+            .as_ref()
+            .map_err(|error| Unfit::Everywhere(error.clone()))?;
+        let encoded = pair::encode_request(
+            route.protocol,
+            conversation,
+            &Target {
+                model: &route.model,
+                stream: request.streaming,
+                ask_usage: request.streaming && route.provider.stream_usage,
+                defaults: &route.provider.default_parameters,
+                default_max_tokens: DEFAULT_MAX_TOKENS,
+            },
+        );
+        if model.strict && !encoded.loss.is_empty() {
+            return Err(Unfit::Here(would_lose(model, &encoded.loss)));
+        }
+        Ok(Fitted {
+            body: encoded.body,
+            loss: encoded.loss,
+        })
+    }
+}
+
+fn same(request: &ClientRequest, route: &Route) -> Bytes {
+    let provider = &route.provider;
+    let stream = (request.streaming != request.head.stream).then_some(request.streaming);
+    request.protocol.rewrite(
+        &request.body,
+        &request.head,
+        &Rewrite {
+            model: &route.model,
+            stream,
+            ask_usage: request.streaming && provider.stream_usage,
+            defaults: &provider.default_parameters,
+        },
+    )
+}
+
+/// A parameter that the provider's file requires and that neither the client nor the file's defaults give.
+fn missing_parameter<'a>(request: &ClientRequest, route: &'a Route) -> Option<&'a str> {
+    let provider = &route.provider;
+    let given = |name: &str| {
+        request.body.get(name).is_some()
+            || provider
+                .default_parameters
+                .iter()
+                .any(|(default, _)| default == name)
+    };
+    let mut required = provider.required_parameters.iter();
+    required.find(|name| !given(name)).map(String::as_str)
+}
+
+fn needs(model: &Model, parameter: &str) -> GatewayError {
+    GatewayError::new(
+        ErrorKind::InvalidRequest,
+        format!("{parameter}: model `{}` needs this parameter", model.name),
+    )
+    .with_param(parameter)
+}
+
+fn would_lose(model: &Model, loss: &Loss) -> GatewayError {
+    let error = GatewayError::new(
+        ErrorKind::InvalidRequest,
+        format!(
+            "Model `{}` is strict, and its provider cannot be told everything: {loss}",
+            model.name
+        ),
+    );
+    match loss.items().first() {
+        Some((path, _)) => error.with_param(path.clone()),
+        None => error,
+    }
+}
