@@ -8,6 +8,8 @@ import traceback
 import anthropic
 import openai
 
+import node
+import pairings
 import upstream
 from gateway import CLIENT_KEY, SCRIPTS, Gateway
 
@@ -191,6 +193,7 @@ def anthropic_models(client):
 
 def main(binary):
     checks = [(name, check) for name, check in globals().items() if name.startswith(("openai_", "anthropic_"))]
+    checks += pairings.checks()
     failed = 0
     with tempfile.TemporaryDirectory() as directory:
         gateway = Gateway(binary, pathlib.Path(directory), upstream.start())
@@ -207,6 +210,9 @@ def main(binary):
                 failed += 1
                 print(f"FAILED  {name}")
                 traceback.print_exc(file=sys.stdout)
+        more = node.checks(gateway.url, CLIENT_KEY)
+        checks += more
+        failed += sum(not passed for _, passed in more)
         if not gateway.stop():
             failed += 1
             print("FAILED  the gateway did not end in order")

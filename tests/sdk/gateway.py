@@ -11,7 +11,7 @@ import threading
 import upstream
 
 CLIENT_KEY = "key-of-the-client"
-SCRIPTS = ["text", "tool", "broken", "status-400", "status-429", "status-500"]
+SCRIPTS = ["text", "tool", "turns", "broken", "broken-across", "status-400", "status-429", "status-500"]
 
 
 def provider(name, address, anthropic):
@@ -34,11 +34,11 @@ def provider(name, address, anthropic):
     }
 
 
-def write_config(folder, address):
+def write_config(folder, address, scripts):
     for kind in ("providers", "models"):
         (folder / kind).mkdir(parents=True)
     for name in ("openai", "anthropic"):
-        for script in SCRIPTS:
+        for script in scripts:
             # a provider a model: a key that one script puts to rest is missed by no other
             here = f"{name}-{script}"
             file = provider(here, address, name == "anthropic")
@@ -48,9 +48,9 @@ def write_config(folder, address):
 
 
 class Gateway:
-    def __init__(self, binary, directory, address):
+    def __init__(self, binary, directory, address, scripts=SCRIPTS):
         directory = pathlib.Path(directory)
-        write_config(directory / "config", address)
+        write_config(directory / "config", address, scripts)
         self.printed = []
         self.process = subprocess.Popen(
             [os.path.abspath(binary), "serve"],

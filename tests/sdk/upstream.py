@@ -2,7 +2,10 @@
 
 import json
 import threading
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import turns
 
 KEY = "key-of-the-upstream"
 WORDS = ["Hello", " from", " the", " upstream", " \u00e9\u4e16\U0001f30d"]
@@ -77,6 +80,18 @@ def anthropic_events(script):
     yield {"type": "message_stop"}
 
 
+def openai_text(events, done=True):
+    for event in events:
+        yield f"data: {json.dumps(event)}\n\n"
+    if done:
+        yield "data: [DONE]\n\n"
+
+
+def anthropic_text(events):
+    for event in events:
+        yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+
+
 def error_body(anthropic, status):
     names = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error", 500: "api_error"}
     message = f"the upstream says {status}"
@@ -95,20 +110,38 @@ class Provider(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         anthropic = self.path.startswith("/v1/messages")
         key = self.headers.get("x-api-key") if anthropic else self.headers.get("authorization")
-        script = body["model"]
+        script = body["model"].removesuffix("-across")
         if key != (KEY if anthropic else f"Bearer {KEY}"):
             self.whole(401, error_body(anthropic, 401))
         elif script.startswith("status-"):
             status = int(script.removeprefix("status-"))
             self.whole(status, error_body(anthropic, status))
+        elif script in self.server.conversations:
+            self.converse(anthropic, body, self.server.conversations[script])
         elif not body.get("stream"):
             self.whole(200, anthropic_whole() if anthropic else openai_whole())
         elif anthropic:
-            self.stream(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in anthropic_events(script))
+            self.stream(anthropic_text(anthropic_events(script)))
         else:
             usage = (body.get("stream_options") or {}).get("include_usage")
-            events = [f"data: {json.dumps(event)}\n\n" for event in openai_events(script, usage)]
-            self.stream(events if script == "broken" else events + ["data: [DONE]\n\n"])
+            self.stream(openai_text(openai_events(script, usage), done=script != "broken"))
+
+    def converse(self, anthropic, body, answer):
+        usage = (body.get("stream_options") or {}).get("include_usage")
+        try:
+            # an agent takes two answers of one id for one
+            said = {"id": uuid.uuid4().hex, **answer(anthropic, body)}
+        except (ValueError, KeyError, TypeError) as fault:
+            error = error_body(anthropic, 400)
+            error["error"]["message"] = f"{type(fault).__name__}: {fault}"
+            self.whole(400, error)
+            return
+        if not body.get("stream"):
+            self.whole(200, turns.anthropic_whole(said) if anthropic else turns.openai_whole(said))
+        elif anthropic:
+            self.stream(anthropic_text(turns.anthropic_events(said)))
+        else:
+            self.stream(openai_text(turns.openai_events(said, usage)))
 
     def whole(self, status, body):
         body = json.dumps(body).encode()
@@ -130,9 +163,10 @@ class Provider(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
 
-def start():
-    """Serves on a free port from now on; gives its address."""
+def start(**conversations):
+    """Serves on a free port from now on; gives its address. More conversations are names of scripts and their answers."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     server.daemon_threads = True
+    server.conversations = {"turns": turns.answer, **conversations}
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_address[1]}"
