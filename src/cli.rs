@@ -7,6 +7,7 @@ mod explain;
 mod health;
 mod migrate;
 mod outcome;
+mod preview;
 mod report;
 mod serve;
 mod start;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use outcome::{Failure, USAGE};
 
@@ -64,6 +65,21 @@ struct DemoArguments {
 struct ExplainArguments {
     /// The logical model, as clients name it.
     model: String,
+    /// A request body (JSON): show what each route would be sent and what would be lost, without sending it.
+    #[arg(long, value_name = "FILE")]
+    request: Option<PathBuf>,
+    /// The protocol of that request: `openai` or `anthropic`.
+    #[arg(long, default_value = "openai", requires = "request")]
+    protocol: Dialect,
+}
+
+/// What a client speaks, as an argument.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Dialect {
+    /// OpenAI chat completions.
+    Openai,
+    /// Anthropic messages.
+    Anthropic,
 }
 
 #[derive(Debug, Args)]
@@ -122,7 +138,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Serve => serve::run(&mut out),
         Command::Demo(arguments) => demo::run(&arguments, &mut out),
         Command::Check => check::run(&mut out),
-        Command::Explain(arguments) => explain::run(&arguments.model, &mut out),
+        Command::Explain(arguments) => explain::run(&arguments, &mut out),
         Command::Health(arguments) => health::run(arguments.url.as_deref(), &mut out),
         Command::Config(ConfigCommand::Migrate(arguments)) => {
             migrate::run(arguments.config_dir, &mut out)

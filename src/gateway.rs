@@ -26,6 +26,8 @@ use crate::protocol::{Protocol, RequestHead};
 use crate::routing::plan::Plan;
 use crate::upstream::{Clients, Forwarded};
 
+pub use fitting::preview;
+
 use exchange::Exchange;
 use relay::Relay;
 use stop::Stop;

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::outcome::Failure;
 use super::start;
+use super::{ExplainArguments, preview};
 use crate::config;
 use crate::config::catalog::{Catalog, Model, Route};
 use crate::routing::plan::{Plan, SkippedRoute, plan};
 use crate::secret::Scrubber;
 
-pub(super) fn run(model: &str, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn run(arguments: &ExplainArguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let model = arguments.model.as_str();
     let sources = start::read()?;
     let catalog = config::load(&sources.settings, &sources.environment);
     let Some(found) = catalog.models.get(model) else {
@@ -19,6 +21,9 @@ pub(super) fn run(model: &str, out: &mut dyn Write) -> Result<(), Failure> {
     header(&catalog, found, out)?;
     if let Some(plan) = plan(&catalog, model) {
         attempts(&plan, &catalog.scrubber, out)?;
+        if let Some(file) = &arguments.request {
+            preview::print(file, arguments.protocol.into(), &plan, out)?;
+        }
     }
     Ok(())
 }

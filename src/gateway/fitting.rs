@@ -79,6 +79,18 @@ impl Hub {
     }
 }
 
+/// What a route would be sent and what would be lost, without sending it.
+pub fn preview(
+    request: &ClientRequest,
+    model: &Model,
+    route: &Route,
+) -> Result<(Bytes, Loss), GatewayError> {
+    match Hub::default().fit(request, model, route) {
+        Ok(fitted) => Ok((fitted.body, fitted.loss)),
+        Err(Unfit::Here(error) | Unfit::Everywhere(error)) => Err(error),
+    }
+}
+
 fn same(request: &ClientRequest, route: &Route) -> Bytes {
     let provider = &route.provider;
     let stream = (request.streaming != request.head.stream).then_some(request.streaming);
