@@ -26,6 +26,8 @@ pub struct UpstreamBody {
     ends_by: Option<Instant>,
     last_chunk: Instant,
     timer: Option<Pin<Box<Sleep>>>,
+    /// awc panics when a body is read beyond its end.
+    ended: bool,
 }
 
 impl UpstreamBody {
@@ -42,6 +44,7 @@ impl UpstreamBody {
             ends_by: None,
             last_chunk: Instant::now(),
             timer: None,
+            ended: false,
         }
     }
 
@@ -57,7 +60,12 @@ impl UpstreamBody {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, FaultKind>> {
-        match Pin::new(&mut self.payload).poll_next(context) {
+        if self.ended {
+            return Poll::Ready(Ok(None));
+        }
+        let polled = Pin::new(&mut self.payload).poll_next(context);
+        self.ended = matches!(polled, Poll::Ready(None | Some(Err(_))));
+        match polled {
             Poll::Ready(Some(Ok(chunk))) => {
                 self.last_chunk = Instant::now();
                 if let Some(remaining) = &mut self.remaining {

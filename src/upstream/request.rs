@@ -1,13 +1,18 @@
 //! One request to a provider: address, headers, key, body, and how sending it can fail.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::error::Error as _;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use awc::http::{StatusCode, Version};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
@@ -22,6 +27,9 @@ pub type Response = awc::ClientResponse;
 
 /// A pooled connection that was dead already fails at once; one that fails later had begun to work.
 const STALE: Duration = Duration::from_secs(1);
+
+/// How much of a body awc is given at once.
+const SLICE: usize = 64 * 1024;
 
 const USER_AGENT: &str = concat!("model-proxy/", env!("CARGO_PKG_VERSION"));
 
@@ -102,6 +110,7 @@ fn target<'a>(call: &Call<'a>) -> Cow<'a, str> {
 /// How one try went wrong.
 enum Trouble {
     Stale,
+    Interim,
     Failed(SendRequestError),
     Late,
 }
@@ -112,6 +121,11 @@ impl Trouble {
             Self::Late => SendFault {
                 kind: FaultKind::Timeout(phase),
                 message: "no response head in time".to_owned(),
+            },
+            Self::Interim => SendFault {
+                kind: FaultKind::Malformed,
+                message: "the upstream sent an interim response (1xx), which is not supported"
+                    .to_owned(),
             },
             Self::Stale => SendFault {
                 kind: FaultKind::Reset,
@@ -134,15 +148,57 @@ async fn attempt(
     let mut request = client.post(url);
     *request.headers_mut() = headers.clone();
     let began = Instant::now();
-    let sending = request.send_body(call.body.clone());
+    let sending = request.send_body(Slices(call.body.clone()));
     let (outcome, happened) = socket::noting(timeout_at(call.deadline.0, sending)).await;
     match outcome {
         Err(_) => Err(Trouble::Late),
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) if began.elapsed() < STALE && was_dead(&error, happened) => {
+        Ok(Ok(response)) => {
+            if is_unframed(&response) {
+                happened.spoil_connection();
+            }
+            if response.status().is_informational() {
+                return Err(Trouble::Interim);
+            }
+            Ok(response)
+        }
+        Ok(Err(error)) if began.elapsed() < STALE && was_dead(&error, &happened) => {
             Err(Trouble::Stale)
         }
         Ok(Err(error)) => Err(Trouble::Failed(error)),
+    }
+}
+
+/// awc takes a head without length for an answer without body and puts its connection back into the pool, although a
+/// 1xx is followed by the real answer and anything else by a body that ends with the connection. The next call on it
+/// would read what belongs to this one.
+fn is_unframed(response: &Response) -> bool {
+    let status = response.status();
+    let headers = response.headers();
+    let framed = headers.contains_key(header::CONTENT_LENGTH)
+        || headers.contains_key(header::TRANSFER_ENCODING);
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    status.is_informational() || (response.version() == Version::HTTP_11 && !framed && !bodiless)
+}
+
+/// A body that is handed over piece by piece: awc keeps what it has been given for as long as the answer lasts.
+struct Slices(Bytes);
+
+impl MessageBody for Slices {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0.len() as u64)
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        if self.0.is_empty() {
+            return Poll::Ready(None);
+        }
+        let length = self.0.len().min(SLICE);
+        Poll::Ready(Some(Ok(self.0.split_to(length))))
     }
 }
 
@@ -230,7 +286,7 @@ fn join_betas<'a>(lists: impl Iterator<Item = &'a HeaderValue>, strip: &[String]
 
 /// Whether a pooled connection was lost before a byte of an answer. An orderly end tells so by itself; bytes that came
 /// before it may have been TLS' farewell.
-fn was_dead(error: &SendRequestError, happened: Happened) -> bool {
+fn was_dead(error: &SendRequestError, happened: &Happened) -> bool {
     let ended = matches!(error, SendRequestError::Connect(ConnectError::Disconnected));
     !happened.connected && (ended || (lost(error) && !happened.received))
 }

@@ -1,49 +1,60 @@
 //! The socket under an awc client, which tells the call under way what happened on it: whether it was made for this
-//! call, and whether a byte came back. It knows no HTTP.
+//! call, and whether a byte came back; and which can be kept from being used again. It knows no HTTP.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use actix_rt::net::{ActixStream, Ready, TcpStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What happened on the connection of one call.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Happened {
     /// The connection was made instead of taken from the pool.
     pub(super) connected: bool,
     /// Bytes were read from it.
     pub(super) received: bool,
+    /// Set on the socket that the call was written to.
+    spoilt: Option<Rc<Cell<bool>>>,
+}
+
+impl Happened {
+    /// The connection is out of step with its answers: whoever takes it from the pool must find it dead.
+    pub(super) fn spoil_connection(&self) {
+        if let Some(spoilt) = &self.spoilt {
+            spoilt.set(true);
+        }
+    }
 }
 
 tokio::task_local! {
-    static CALL: Cell<Happened>;
+    static CALL: RefCell<Happened>;
 }
 
 /// Runs a call and tells what happened on its connection.
 pub(super) async fn noting<F: Future>(call: F) -> (F::Output, Happened) {
-    CALL.scope(Cell::default(), async {
+    CALL.scope(RefCell::default(), async {
         let output = call.await;
-        (output, CALL.with(Cell::get))
+        (output, CALL.with(RefCell::take))
     })
     .await
 }
 
 fn note(change: impl FnOnce(&mut Happened)) {
     // Nobody listens while a body is read.
-    let _ = CALL.try_with(|call| {
-        let mut happened = call.get();
-        change(&mut happened);
-        call.set(happened);
-    });
+    let _ = CALL.try_with(|call| change(&mut call.borrow_mut()));
 }
 
 /// A connected socket.
 #[derive(Debug)]
-pub(super) struct Socket(TcpStream);
+pub(super) struct Socket {
+    stream: TcpStream,
+    spoilt: Rc<Cell<bool>>,
+}
 
 impl Socket {
     /// A connection that the call under way has made. Without TCP_NODELAY a fast stream waits 40 ms for a delayed ACK.
@@ -52,11 +63,14 @@ impl Socket {
             tracing::debug!(%error, "could not set TCP_NODELAY on an upstream connection");
         }
         note(|happened| happened.connected = true);
-        Self(socket)
+        Self {
+            stream: socket,
+            spoilt: Rc::default(),
+        }
     }
 
     fn inner(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
-        Pin::new(&mut self.get_mut().0)
+        Pin::new(&mut self.get_mut().stream)
     }
 }
 
@@ -66,6 +80,9 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.spoilt.get() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let before = buffer.filled().len();
         let polled = self.inner().poll_read(context, buffer);
         if buffer.filled().len() > before {
@@ -81,6 +98,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        note(|happened| happened.spoilt = Some(Rc::clone(&self.spoilt)));
         self.inner().poll_write(context, bytes)
     }
 
@@ -89,11 +107,12 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        note(|happened| happened.spoilt = Some(Rc::clone(&self.spoilt)));
         self.inner().poll_write_vectored(context, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -107,10 +126,10 @@ impl AsyncWrite for Socket {
 
 impl ActixStream for Socket {
     fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_read_ready(&self.0, context)
+        ActixStream::poll_read_ready(&self.stream, context)
     }
 
     fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_write_ready(&self.0, context)
+        ActixStream::poll_write_ready(&self.stream, context)
     }
 }
