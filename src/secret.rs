@@ -43,8 +43,8 @@ pub fn digest(text: &str) -> Digest {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// Shorter values are not scrubbed: replacing them would destroy ordinary text.
-const SHORTEST_SCRUBBED: usize = 4;
+/// Shorter values are not scrubbed: they cannot be told from ordinary words, and answers are scrubbed too.
+const SHORTEST_SCRUBBED: usize = 8;
 
 /// Replaces every known secret in a text by its label.
 #[derive(Debug, Default)]
@@ -59,6 +59,9 @@ impl Scrubber {
         let (values, labels): (Vec<_>, Vec<_>) = secrets
             .into_iter()
             .filter(|(secret, _)| secret.expose().len() >= SHORTEST_SCRUBBED)
+            .flat_map(|(secret, label)| {
+                spellings(&secret).map(move |spelling| (spelling, label.clone()))
+            })
             .unzip();
         let matcher = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
@@ -107,6 +110,26 @@ impl Scrubber {
     }
 }
 
+/// A secret as it is, and as JSON writers spell it when they escape more or less than they must.
+fn spellings(secret: &Secret) -> impl Iterator<Item = Secret> + use<> {
+    let plain = secret.expose();
+    let quoted = serde_json::Value::from(plain).to_string();
+    let json = quoted.trim_matches('"');
+    let slashes = json.replace('/', "\\/");
+    let html = ['<', '>', '&', '=', '\'', '+']
+        .into_iter()
+        .fold(json.to_owned(), |text, letter| {
+            text.replace(letter, &format!("\\u{:04x}", u32::from(letter)))
+        });
+    let mut all: Vec<String> = Vec::new();
+    for spelling in [plain.to_owned(), json.to_owned(), slashes, html] {
+        if !all.contains(&spelling) {
+            all.push(spelling);
+        }
+    }
+    all.into_iter().map(Secret::new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,15 +142,34 @@ mod tests {
     #[test]
     fn every_known_secret_is_replaced_by_its_label() {
         let scrubber = Scrubber::new([
-            (Secret::new("sk-abc"), "A".to_owned()),
-            (Secret::new("sk-abcdef"), "B".to_owned()),
+            (Secret::new("sk-abcde"), "A".to_owned()),
+            (Secret::new("sk-abcdefgh"), "B".to_owned()),
         ]);
         assert_eq!(
-            scrubber.scrub("bad key sk-abcdef, sk-abc."),
+            scrubber.scrub("bad key sk-abcdefgh, sk-abcde."),
             "bad key [B], [A]."
         );
-        assert!(scrubber.finds(b"x sk-abc"));
-        assert!(!scrubber.finds(b"x sk-ab"));
+        assert!(scrubber.finds(b"x sk-abcde"));
+        assert!(!scrubber.finds(b"x sk-abcd"));
+    }
+
+    #[test]
+    fn a_secret_is_found_however_json_spells_it() {
+        let scrubber = Scrubber::new([(Secret::new("sk-a/b+c=d\"e"), "KEY".to_owned())]);
+        for text in [
+            r#"sk-a/b+c=d"e"#,
+            r#"sk-a/b+c=d\"e"#,
+            r#"sk-a\/b+c=d\"e"#,
+            r#"sk-a/b\u002bc\u003dd\"e"#,
+        ] {
+            assert_eq!(scrubber.scrub(text), "[KEY]", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_a_secret_does_not_destroy_ordinary_text() {
+        let scrubber = Scrubber::new([(Secret::new("test"), "client-1".to_owned())]);
+        assert_eq!(scrubber.scrub("this is a test"), "this is a test");
     }
 
     #[test]

@@ -152,7 +152,7 @@ pub(super) async fn call(
     match sent {
         Err(SendFault { kind, message }) => FailedCall::fault(kind, message),
         Ok(response) if !response.status().is_success() => {
-            refused(walk, engagement, response).await
+            refused(walk, engagement, response, total).await
         }
         Ok(response) if walk.request.streaming => open(walk, route, response, deadline).await,
         Ok(response) => whole(walk, route, response, deadline).await,
@@ -173,7 +173,12 @@ fn deadline(route: &Route, streaming: bool, total: Instant) -> (Instant, Phase) 
 }
 
 /// Reads why an upstream refused. If the client leaves meanwhile, the pool still learns what the head said.
-async fn refused(walk: &Walk, engagement: &Engagement, response: Response) -> Outcome {
+async fn refused(
+    walk: &Walk,
+    engagement: &Engagement,
+    response: Response,
+    total: Instant,
+) -> Outcome {
     let route = &*engagement.route;
     let status = response.status().as_u16();
     let header = |name: &str| response.headers().get(name)?.to_str().ok();
@@ -187,7 +192,7 @@ async fn refused(walk: &Walk, engagement: &Engagement, response: Response) -> Ou
     let mut body = UpstreamBody::new(response);
     let provisional = Provisional::new(walk, engagement, status, retry_after);
     let read = body
-        .read_prefix(ERROR_LIMIT, Instant::now() + ERROR_DEADLINE)
+        .read_prefix(ERROR_LIMIT, total.min(Instant::now() + ERROR_DEADLINE))
         .await;
     provisional.overtaken();
     let error = route.protocol.read_error(&read);

@@ -178,7 +178,8 @@ impl Failed {
     fn status(&self) -> u16 {
         let told = self.call.error.as_ref().and_then(|error| error.status);
         match (self.call.status, self.judgement.class) {
-            (Some(status), _) => status,
+            (Some(status), _) if status < 600 => status,
+            (Some(_), _) => 502,
             (None, Class::ClientFault | Class::ContextLength | Class::ContentPolicy) => told
                 .filter(|status| (400..500).contains(status))
                 .unwrap_or(400),

@@ -132,12 +132,23 @@ async fn serve(
         }
         Err(refused) => {
             exchange.fail(&refused.error);
-            let mut response = respond::failure(&request, &refused.error);
+            let mut response = respond::failure(&request, &audible(refused.error));
             if let Some(gauges) = refused.gauges {
                 write_limits(&mut response, surface.protocol, &gauges);
             }
             response
         }
+    }
+}
+
+/// A body that ended early is logged as the client's departure. If it is still there after all, its framing was wrong.
+fn audible(error: GatewayError) -> GatewayError {
+    match error.kind {
+        ErrorKind::ClientLeft => GatewayError::new(
+            ErrorKind::InvalidRequest,
+            "The request body is not framed as its headers say",
+        ),
+        _ => error,
     }
 }
 

@@ -130,7 +130,11 @@ fn shortened(loss: &str) -> String {
         }
         kept.push_str(item);
     }
-    kept
+    // Paths may hold names that the client chose.
+    kept.replace(
+        |letter: char| !letter.is_ascii_graphic() && letter != ' ',
+        "?",
+    )
 }
 
 /// Tells who answers.

@@ -6,7 +6,7 @@ use model_proxy::protocol::Protocol;
 
 use super::{one_route, question, until};
 use crate::support::binary::model_proxy;
-use crate::support::client::{get, post, request};
+use crate::support::client::{Connection, get, post, request};
 use crate::support::gateway::{CLIENT_KEY, Gateway, model_json, provider_json};
 use crate::support::upstream::Upstream;
 use crate::support::upstream::bodies::openai_answer;
@@ -117,4 +117,16 @@ fn a_signal_right_after_the_start_report_ends_the_process_in_order() {
         let ended = serve.wait();
         assert_eq!(ended.code(), 0, "{}: {}", ended.status, ended.printed);
     }
+}
+
+#[test]
+fn a_client_whose_body_is_badly_framed_reads_a_400() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::before(&upstream, Protocol::OpenAi);
+    let mut connection = Connection::open(gateway.address());
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {CLIENT_KEY}\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"
+    );
+    assert!(connection.write(head.as_bytes()));
+    assert_eq!(connection.read_response(false).status, 400);
 }

@@ -124,3 +124,18 @@ fn a_prompt_whose_stream_has_begun_keeps_no_other_prompt_out() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     stream.hang_up();
 }
+
+#[test]
+fn a_terminal_event_without_its_last_blank_line_ends_the_stream_and_nothing_panics() {
+    let upstream = Upstream::start();
+    let mut events = openai_events(&["One ", "two"]);
+    events.pop();
+    events.push("data: [DONE]".to_owned());
+    upstream.always(sse(events));
+    let gateway = one_route(&upstream, Protocol::OpenAi).start();
+    for _ in 0..3 {
+        let finished = gateway.chat_streaming(&streamed()).read_to_end();
+        assert!(finished.properly());
+        assert_eq!(finished.events.last().expect("events").data, "[DONE]");
+    }
+}
