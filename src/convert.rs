@@ -11,10 +11,13 @@ mod answer_tests;
 pub mod anthropic;
 mod append;
 mod arguments;
+mod ids;
 pub mod loss;
 pub mod openai;
 pub mod pair;
 mod read;
+#[cfg(test)]
+mod request_tests;
 mod write;
 
 /// What a request is encoded for: one route of the model, and what the gateway itself wants of the call.
@@ -31,6 +34,8 @@ pub struct Target<'a> {
     /// The limit of the answer in tokens for a protocol that requires one, where neither the conversation nor the
     /// defaults have one.
     pub default_max_tokens: u64,
+    /// The upstream refuses `max_tokens` and wants `max_completion_tokens`.
+    pub wants_max_completion_tokens: bool,
 }
 
 /// What an answer needs that the upstream may not have told.

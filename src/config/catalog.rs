@@ -147,6 +147,8 @@ pub struct Provider {
     pub default_parameters: Vec<(String, Box<RawValue>)>,
     /// Parameters that must be there after the defaults.
     pub required_parameters: Vec<String>,
+    /// It refuses `max_tokens` and wants `max_completion_tokens` (OpenAI's newer models do).
+    pub wants_max_completion_tokens: bool,
     /// Own limits of the provider, over all clients.
     pub limits: Limits,
 }

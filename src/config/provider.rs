@@ -67,6 +67,8 @@ pub(crate) struct ProviderFile {
     pub(crate) default_parameters: Vec<(String, Box<RawValue>)>,
     /// Must be there after the defaults.
     pub(crate) required_parameters: Vec<String>,
+    /// `max_tokens_parameter` is `max_completion_tokens`.
+    pub(crate) wants_max_completion_tokens: bool,
     /// Rest of a key, `rate_limiting.cooldown_seconds`.
     pub(crate) cooldown: Option<Duration>,
     /// Limits over all clients.
@@ -127,6 +129,7 @@ impl ProviderFile {
             retry_on_status: request.retry_on_status,
             default_parameters: request.default_parameters,
             required_parameters: request.required_parameters,
+            wants_max_completion_tokens: request.wants_max_completion_tokens,
             cooldown: rates.cooldown,
             limits: rates.limits,
             model_cooldowns: behaviour::model_cooldowns(members, report),

@@ -1,11 +1,12 @@
 //! What a conversion could not keep: paths into the client's request, each dropped or changed.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::conversation::Path;
 
 /// What happened to a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fate {
     /// The target cannot say it.
     Dropped,
@@ -21,6 +22,8 @@ const MOST: usize = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Loss {
     items: Vec<(Path, Fate)>,
+    /// The same, for a quick look: a request may have a million members that nobody knows.
+    known: HashSet<(Path, Fate)>,
 }
 
 impl Loss {

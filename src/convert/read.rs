@@ -1,6 +1,7 @@
 //! Reading a request's JSON member by member, with the path of each for refusals. It knows no protocol.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::conversation::{Extra, Json};
 use crate::error::{ErrorKind, GatewayError};
@@ -10,7 +11,7 @@ use crate::protocol::raw::RawObject;
 /// An object whose members are taken one after the other; what nobody took is left for `extras`.
 #[derive(Debug, Default)]
 pub(in crate::convert) struct Object<'a> {
-    /// In order; `null` is the same as nothing and not among them.
+    /// In order. Of several with one name the last counts, as most parsers take it; `null` is the same as nothing.
     members: Vec<(Cow<'a, str>, &'a str)>,
     /// Where it stands; empty for the body itself.
     path: String,
@@ -19,32 +20,21 @@ pub(in crate::convert) struct Object<'a> {
 impl<'a> Object<'a> {
     /// The body.
     pub(in crate::convert) fn body(body: &'a RawObject) -> Self {
-        let mut object = Self {
-            members: Vec::new(),
+        let members = body.members();
+        Self {
+            members: members
+                .map(|(name, value)| (Cow::Borrowed(name), value))
+                .collect(),
             path: String::new(),
-        };
-        for (name, value) in body.members() {
-            object.put(Cow::Borrowed(name), value);
         }
-        object
     }
 
     /// A value that must be an object.
     pub(in crate::convert) fn read(text: &'a str, path: String) -> Result<Self, GatewayError> {
-        let mut object = Self {
-            members: Vec::new(),
-            path,
-        };
-        json::members(text, |name, value| object.put(name, value))
-            .map_err(|_| wrong(&object.path, "an object", text))?;
-        Ok(object)
-    }
-
-    /// Of several members with one name the last counts, as most parsers take it.
-    fn put(&mut self, name: Cow<'a, str>, value: &'a str) {
-        self.members.retain(|(known, _)| *known != name);
-        if value != "null" {
-            self.members.push((name, value));
+        let mut members = Vec::new();
+        match json::members(text, |name, value| members.push((name, value))) {
+            Ok(()) => Ok(Self { members, path }),
+            Err(_) => Err(wrong(&path, "an object", text)),
         }
     }
 
@@ -64,14 +54,16 @@ impl<'a> Object<'a> {
 
     /// The text of a member, which stays.
     pub(in crate::convert) fn peek(&self, name: &str) -> Option<&'a str> {
-        let found = self.members.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| *value)
+        let mut members = self.members.iter().rev();
+        let (_, value) = members.find(|(known, _)| known == name)?;
+        Some(*value).filter(|value| *value != "null")
     }
 
     /// Takes the text of a member.
     pub(in crate::convert) fn take(&mut self, name: &str) -> Option<&'a str> {
-        let position = self.members.iter().position(|(known, _)| known == name)?;
-        Some(self.members.remove(position).1)
+        let value = self.peek(name);
+        self.members.retain(|(known, _)| known != name);
+        value
     }
 
     /// Takes the text of a member if it begins like this (`"`, `{`, `[`); one of another type stays.
@@ -172,12 +164,27 @@ impl<'a> Object<'a> {
             .transpose()
     }
 
+    /// Whether all that there was has been taken.
+    pub(in crate::convert) fn is_empty(&self) -> bool {
+        self.members.iter().all(|(_, value)| *value == "null")
+    }
+
     /// Moves what nobody took to the extras, each by its path below `holder`, which may be empty.
     pub(in crate::convert) fn rest(self, holder: &str, extras: &mut Vec<Extra>) {
-        extras.extend(self.members.into_iter().map(|(name, value)| Extra {
-            name: join(holder, &step(&name)),
-            value: Json::new(value),
-        }));
+        let mut known = HashSet::with_capacity(self.members.len());
+        let start = extras.len();
+        for (name, value) in self.members.into_iter().rev() {
+            if value != "null" && !known.contains(&name) {
+                extras.push(Extra {
+                    name: join(holder, &step(&name)),
+                    value: Json::new(value),
+                });
+            }
+            known.insert(name);
+        }
+        if let Some(rest) = extras.get_mut(start..) {
+            rest.reverse();
+        }
     }
 }
 
@@ -308,6 +315,10 @@ mod tests {
         assert_eq!(read.integer("b").unwrap(), Some(2));
         assert_eq!(read.take("b"), None);
         assert_eq!(object(r#"{"b":1,"b":null}"#).take("b"), None);
+        let mut extras = Vec::new();
+        object(r#"{"b":1,"c":2,"b":3,"c":null}"#).rest("", &mut extras);
+        let values: Vec<_> = extras.iter().map(|extra| extra.value.as_str()).collect();
+        assert_eq!(values, ["3"]);
     }
 
     #[test]

@@ -67,6 +67,7 @@ impl Hub {
                 ask_usage: request.streaming && route.provider.stream_usage,
                 defaults: &route.provider.default_parameters,
                 default_max_tokens: DEFAULT_MAX_TOKENS,
+                wants_max_completion_tokens: route.provider.wants_max_completion_tokens,
             },
         );
         if model.strict && !encoded.loss.is_empty() {

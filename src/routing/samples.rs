@@ -48,6 +48,7 @@ pub(crate) fn provider(name: &str, count: usize) -> Provider {
         stream_usage: true,
         strip_betas: Vec::new(),
         default_parameters: Vec::new(),
+        wants_max_completion_tokens: false,
         required_parameters: Vec::new(),
         limits: Limits::default(),
     }

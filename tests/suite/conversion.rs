@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use model_proxy::protocol::Protocol;
 
 use crate::support::events::text_of;
-use crate::support::gateway::{Gateway, model_json};
+use crate::support::gateway::{Gateway, model_json, provider_json};
 use crate::support::upstream::bodies::{
     anthropic_answer, anthropic_events, anthropic_stream, openai_answer, openai_delta,
     openai_error_body, openai_stream,
@@ -252,4 +252,21 @@ fn a_request_that_cannot_be_read_for_conversion_is_the_clients_fault() {
         "{error}"
     );
     assert_eq!(upstream.requests().len(), 0);
+}
+
+#[test]
+fn a_provider_that_refuses_max_tokens_gets_max_completion_tokens() {
+    let upstream = Upstream::start();
+    upstream.answer(openai_answer("Hello"));
+    let mut file = provider_json("alpha", &upstream.url(), Protocol::OpenAi);
+    file["request_config"]["max_tokens_parameter"] = json!("max_completion_tokens");
+    let gateway = Gateway::builder()
+        .provider_file("alpha", &file)
+        .keys("alpha", ["key-of-alpha"])
+        .model("m", [("alpha", "up")])
+        .start();
+    assert_eq!(gateway.messages(&message(&json!({}))).status, 200);
+    let up = sent(&upstream);
+    assert_eq!(up["max_completion_tokens"], 50);
+    assert!(up.get("max_tokens").is_none());
 }

@@ -661,16 +661,18 @@ fn every_secret_is_scrubbed_under_its_label_and_none_is_printed() {
         ),
         &[
             ("OPENAI_API_KEY", "sk-openai"),
-            ("MINE", "sk-mine"),
+            ("MINE", "sk-mine-own"),
             ("CLIENT_API_KEY_2", "not-a-client"),
         ],
     );
     assert_eq!(
-        catalog.scrubber.scrub("sk-openai sk-mine client-secret"),
+        catalog
+            .scrubber
+            .scrub("sk-openai sk-mine-own client-secret"),
         "[OPENAI_API_KEY] [MINE] [client-1]"
     );
     let printed = format!("{:?} {:?}", catalog.providers, catalog.models);
-    for secret in ["sk-openai", "sk-mine", "client-secret"] {
+    for secret in ["sk-openai", "sk-mine-own", "client-secret"] {
         assert!(!printed.contains(secret));
     }
 }

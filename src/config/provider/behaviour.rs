@@ -19,9 +19,10 @@ const USUAL_RETRY_ON_STATUS: [u16; 6] = [408, 429, 500, 502, 503, 504];
 const MOST_RETRIES: u64 = 1000;
 
 /// Members of `request_config` that are easily put beside it.
-pub(super) const REQUEST_MEMBERS: [&str; 6] = [
+pub(super) const REQUEST_MEMBERS: [&str; 7] = [
     "default_parameters",
     "max_retries",
+    "max_tokens_parameter",
     "required_parameters",
     "retry_on_status",
     "timeout_seconds",
@@ -53,6 +54,7 @@ pub(super) struct RequestConfig {
     pub(super) retry_on_status: Vec<u16>,
     pub(super) default_parameters: Vec<(String, Box<RawValue>)>,
     pub(super) required_parameters: Vec<String>,
+    pub(super) wants_max_completion_tokens: bool,
 }
 
 /// Reads `request_config`.
@@ -81,6 +83,13 @@ pub(super) fn request_config(members: &mut Members<'_>, report: &mut Report) -> 
             .all()
             .map(|(name, value)| (name, value.raw()))
             .collect();
+    }
+    if let Some(node) = section.take("max_tokens_parameter") {
+        match node.text(report).as_deref() {
+            Some("max_completion_tokens") => config.wants_max_completion_tokens = true,
+            Some("max_tokens") | None => {}
+            Some(_) => node.fault("must be `max_tokens` or `max_completion_tokens`", report),
+        }
     }
     config.required_parameters = section
         .strings("required_parameters", report)

@@ -56,6 +56,7 @@ pub(super) fn resolve<'library>(
         stream_usage: file.stream_usage,
         strip_betas: file.strip_betas.clone(),
         default_parameters: file.default_parameters.clone(),
+        wants_max_completion_tokens: file.wants_max_completion_tokens,
         required_parameters: file.required_parameters.clone(),
         limits: file.limits,
     };

@@ -7,4 +7,4 @@ pub(super) mod stop;
 pub use decode::decode;
 pub(super) use decode::{Opening, text};
 pub use encode::encode;
-pub(super) use encode::{call_id, message_id, write_usage};
+pub(super) use encode::{ANSWER, CALL, write_usage};

@@ -5,7 +5,7 @@ mod encode;
 pub(super) mod finish;
 pub(super) mod message;
 
+pub(super) use decode::Choice;
 pub use decode::decode;
-pub(super) use decode::{Choice, first as first_choice};
 pub use encode::encode;
-pub(super) use encode::{call_id, completion_id, write_usage};
+pub(super) use encode::{ANSWER, CALL, write_usage};

@@ -1,6 +1,7 @@
 //! A streamed chat completion to and from the hub.
 
 mod calls;
+mod chunk;
 mod decode;
 mod encode;
 mod order;

@@ -7,13 +7,14 @@ use bytes::BytesMut;
 use super::stop;
 use crate::conversation::{Block, Reply, Usage};
 use crate::convert::loss::Loss;
-use crate::convert::{Encoded, ReplyContext, append, arguments};
+use crate::convert::{Encoded, ReplyContext, append, arguments, ids};
 
 /// Writes the answer. Arguments that are no JSON object travel inside one (`convert::arguments`); losses are paths into
 /// the upstream's answer.
 pub fn encode(reply: &Reply, context: &ReplyContext) -> Encoded {
     let mut content = Content {
         context,
+        answer: &reply.id,
         out: BytesMut::with_capacity(1024),
         blocks: 0,
         calls: 0,
@@ -28,6 +29,8 @@ pub fn encode(reply: &Reply, context: &ReplyContext) -> Encoded {
 
 struct Content<'a> {
     context: &'a ReplyContext,
+    /// The upstream's id.
+    answer: &'a str,
     out: BytesMut,
     blocks: usize,
     calls: usize,
@@ -37,7 +40,7 @@ struct Content<'a> {
 impl Content<'_> {
     fn message(&mut self, reply: &Reply) {
         self.raw(r#"{"id":"#);
-        self.string(&message_id(&reply.id, self.context));
+        self.string(&ids::answer_id(ANSWER, &reply.id, self.context));
         self.raw(r#","type":"message","role":"assistant","model":"#);
         self.string(&reply.model);
         self.raw(r#","content":["#);
@@ -65,6 +68,10 @@ impl Content<'_> {
                 self.text(text);
             }
             Block::Refusal(text) => self.text(text),
+            Block::Thinking {
+                text,
+                signature: None,
+            } if text.is_empty() => {}
             Block::Thinking { text, signature } => {
                 self.begin(r#"{"type":"thinking","thinking":"#);
                 self.string(text);
@@ -90,7 +97,11 @@ impl Content<'_> {
         }
     }
 
+    /// A block of nothing but white space is refused when the client sends it back.
     fn text(&mut self, text: &str) {
+        if text.trim().is_empty() {
+            return;
+        }
         self.begin(r#"{"type":"text","text":"#);
         self.string(text);
         self.raw("}");
@@ -105,7 +116,7 @@ impl Content<'_> {
             ));
         }
         self.begin(r#"{"type":"tool_use","id":"#);
-        let id = call_id(id, self.calls, self.context);
+        let id = ids::call_id(CALL, id, self.calls, self.answer, self.context);
         self.string(&id);
         self.raw(r#","name":"#);
         self.string(name);
@@ -132,34 +143,11 @@ impl Content<'_> {
     }
 }
 
-/// The id in this protocol's style. One of another style gets a prefix, so that it can still be found upstream.
-pub(in crate::convert::anthropic) fn message_id<'a>(
-    id: &'a str,
-    context: &'a ReplyContext,
-) -> Cow<'a, str> {
-    let id = if id.is_empty() {
-        &context.fallback_id
-    } else {
-        id
-    };
-    if id.starts_with("msg_") {
-        return Cow::Borrowed(id);
-    }
-    Cow::Owned(format!("msg_{id}"))
-}
+/// The prefix of an answer's id.
+pub(in crate::convert::anthropic) const ANSWER: &str = "msg_";
 
-/// The id of a call, made from its place if the upstream gave none. One of another style stays: it must match when the
-/// client sends it back.
-pub(in crate::convert::anthropic) fn call_id<'a>(
-    id: &'a str,
-    position: usize,
-    context: &ReplyContext,
-) -> Cow<'a, str> {
-    if !id.is_empty() {
-        return Cow::Borrowed(id);
-    }
-    Cow::Owned(format!("toolu_{}_{position}", context.fallback_id))
-}
+/// The prefix of a call's id.
+pub(in crate::convert::anthropic) const CALL: &str = "toolu_";
 
 /// Writes a usage object: here the input leaves out what was read from and written to the cache.
 pub(in crate::convert::anthropic) fn write_usage(out: &mut BytesMut, usage: &Usage) {

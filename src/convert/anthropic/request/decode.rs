@@ -4,37 +4,36 @@
 mod blocks;
 mod media;
 mod output;
-mod reader;
 mod tools;
 
-use crate::conversation::Origin;
-use crate::conversation::{Conversation, Extra, Path, Role, Turn};
-use crate::convert::anthropic::request::nested;
+use crate::conversation::{CacheMark, Conversation, Extra, Json, Origin, Path, Role, Turn};
+use crate::convert::read::{self, Object};
 use crate::error::GatewayError;
 use crate::protocol::raw::RawObject;
-
-use self::reader::Object;
 
 /// Decodes the body of a messages request. Empty texts and empty messages vanish.
 ///
 /// # Errors
 /// A member that must be understood is missing or of another type; the error names it.
 pub fn decode(body: &RawObject) -> Result<Conversation, GatewayError> {
-    let mut request = Object::of(body.members());
+    let mut request = Object::body(body);
     let mut extras = Vec::new();
+    let model = request.required("model")?;
     let turns = turns(&mut request, &mut extras)?;
-    let tools = request.array("tools")?.into_iter().enumerate();
-    let tools = tools.map(|(index, value)| tools::tool(index, value));
+    let tools = request.array("tools")?.unwrap_or_default().into_iter();
+    let tools = tools
+        .enumerate()
+        .map(|(index, tool)| tools::tool(index, tool));
     let tools = tools.collect::<Result<_, _>>()?;
-    let choice = tools::choice(request.object("tool_choice")?)?;
-    let output = output::read(&mut request)?;
-    let conversation = Conversation {
+    let (tool_choice, parallel_tool_calls) = tools::choice(&mut request, &mut extras)?;
+    let (reasoning, output) = output::read(&mut request, &mut extras)?;
+    let mut conversation = Conversation {
         origin: Origin::Anthropic,
-        model: request.required_text("model")?,
+        model,
         turns,
         tools,
-        tool_choice: choice.tool,
-        parallel_tool_calls: choice.parallel,
+        tool_choice,
+        parallel_tool_calls,
         max_tokens: request.integer("max_tokens")?,
         temperature: request.number("temperature")?,
         top_p: request.number("top_p")?,
@@ -44,34 +43,30 @@ pub fn decode(body: &RawObject) -> Result<Conversation, GatewayError> {
         // Streams of this protocol always tell it.
         include_usage: true,
         user: user(&mut request, &mut extras)?,
-        reasoning: output.reasoning,
-        output: output.format,
+        reasoning,
+        output,
         extras: Vec::new(),
     };
-    extras.extend(choice.extras);
-    extras.extend(output.extras);
-    extras.extend(request.rest());
-    Ok(Conversation {
-        extras,
-        ..conversation
-    })
+    request.rest("", &mut extras);
+    conversation.extras = extras;
+    Ok(conversation)
 }
 
-/// What was said: the system prompt, then the messages.
+/// What was said: the system prompt, then the messages. Members of system blocks that the hub has no word for go to
+/// the extras of the request.
 fn turns(request: &mut Object<'_>, extras: &mut Vec<Extra>) -> Result<Vec<Turn>, GatewayError> {
     let mut turns = Vec::new();
     if let Some(value) = request.take("system") {
-        let (blocks, members) = blocks::content("system", "system", value)?;
-        extras.extend(members);
         turns.push(Turn {
             role: Role::System,
-            blocks,
+            blocks: blocks::content("system", "system", value, extras)?,
             name: None,
             extras: Vec::new(),
             path: "system".to_owned(),
         });
     }
-    let messages = reader::elements("messages", request.required("messages")?)?;
+    let messages = request.array("messages")?;
+    let messages = messages.ok_or_else(|| read::missing("messages"))?;
     for (index, value) in messages.into_iter().enumerate() {
         turns.push(message(format!("messages[{index}]"), value)?);
     }
@@ -80,14 +75,24 @@ fn turns(request: &mut Object<'_>, extras: &mut Vec<Extra>) -> Result<Vec<Turn>,
 }
 
 fn message(path: Path, value: &str) -> Result<Turn, GatewayError> {
-    let mut message = Object::read(path.clone(), value)?;
-    let role = role(&mut message)?;
-    let place = message.path("content");
-    let (blocks, mut extras) = match message.take("content") {
-        None => blocks::Content::default(),
-        Some(value) => blocks::content(&place, "content", value)?,
+    let mut message = Object::read(value, path.clone())?;
+    let role = message.required("role")?;
+    let role = match role.as_str() {
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        "system" => Role::System,
+        _ => {
+            let expected = "'user', 'assistant' and 'system'";
+            return Err(read::unknown(&message.path_of("role"), &role, expected));
+        }
     };
-    extras.extend(message.rest_as_steps());
+    let mut extras = Vec::new();
+    let place = message.path_of("content");
+    let blocks = match message.take("content") {
+        None => Vec::new(),
+        Some(value) => blocks::content(&place, "content", value, &mut extras)?,
+    };
+    message.rest("", &mut extras);
     Ok(Turn {
         role,
         blocks,
@@ -97,23 +102,17 @@ fn message(path: Path, value: &str) -> Result<Turn, GatewayError> {
     })
 }
 
-fn role(message: &mut Object<'_>) -> Result<Role, GatewayError> {
-    match message.required_text("role")?.as_str() {
-        "user" => Ok(Role::User),
-        "assistant" => Ok(Role::Assistant),
-        "system" => Ok(Role::System),
-        _ => {
-            let problem = "must be one of user, assistant and system";
-            Err(reader::refusal(&message.path("role"), problem))
-        }
-    }
+/// Takes the mark that the prompt is cached up to here.
+fn cache_mark(object: &mut Object<'_>) -> Option<CacheMark> {
+    let value = object.take("cache_control");
+    value.map(|value| CacheMark(Json::new(value)))
 }
 
 fn stop(request: &mut Object<'_>) -> Result<Vec<String>, GatewayError> {
-    let values = request.array("stop_sequences")?.into_iter().enumerate();
-    let texts = values.map(|(index, value)| {
-        let path = format!("stop_sequences[{index}]");
-        reader::string(value).ok_or_else(|| reader::wrong(&path, "a string", value))
+    let texts = request.array("stop_sequences")?.unwrap_or_default();
+    let texts = texts.into_iter().enumerate().map(|(index, value)| {
+        let path = || format!("stop_sequences[{index}]");
+        read::string(value).ok_or_else(|| read::wrong(&path(), "a string", value))
     });
     texts.collect()
 }
@@ -122,7 +121,7 @@ fn user(request: &mut Object<'_>, extras: &mut Vec<Extra>) -> Result<Option<Stri
     let Some(mut metadata) = request.object("metadata")? else {
         return Ok(None);
     };
-    let user = metadata.text("user_id")?;
-    extras.extend(nested::below("metadata", metadata.rest_as_steps()));
+    let user = metadata.string("user_id")?;
+    metadata.rest("metadata", extras);
     Ok(user)
 }

@@ -10,10 +10,10 @@ mod turns;
 
 use bytes::Bytes;
 
-use crate::conversation::Origin;
-use crate::conversation::{Conversation, OutputFormat, Tool, ToolChoice};
+use crate::conversation::{Conversation, Origin, OutputFormat, Tool, ToolChoice};
 use crate::convert::anthropic::request::nested::{self, Nested};
 use crate::convert::loss::Loss;
+use crate::convert::read;
 use crate::convert::write::{self, Object};
 use crate::convert::{Encoded, Target};
 use crate::protocol::json;
@@ -30,12 +30,18 @@ const NEVER_DEFAULTED: [&str; 3] = ["model", "messages", "stream"];
 pub fn encode(conversation: &Conversation, target: &Target<'_>) -> Encoded {
     let mut loss = Loss::default();
     let mut out = Vec::with_capacity(4096);
-    let nested = Nested::of(conversation);
+    let own = conversation.origin == Origin::Anthropic;
+    let nested = if own {
+        Nested::of(conversation)
+    } else {
+        // Another protocol's members stand at paths that may be the same.
+        Nested::default()
+    };
     let mut body = Body {
         object: Object::begin(&mut out),
         out,
         conversation,
-        own: conversation.origin == Origin::Anthropic,
+        own,
         nested: &nested,
         said: Vec::new(),
     };
@@ -266,7 +272,9 @@ impl<'a> Body<'a> {
                     loss.dropped(extra.name.as_str());
                 }
             } else if !nested::is_nested(extra) {
-                self.raw(&extra.name, extra.value.as_str());
+                self.said.push(&extra.name);
+                let name = read::name(&extra.name);
+                self.object.raw(&mut self.out, &name, extra.value.as_str());
             }
         }
     }

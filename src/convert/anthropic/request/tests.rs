@@ -9,6 +9,7 @@ use crate::convert::{Encoded, Target};
 use crate::error::GatewayError;
 use crate::protocol::raw::RawObject;
 
+mod crossing;
 mod decoding;
 mod foreign;
 mod random;
@@ -20,6 +21,7 @@ const TARGET: Target<'_> = Target {
     ask_usage: false,
     defaults: &[],
     default_max_tokens: 8192,
+    wants_max_completion_tokens: false,
 };
 
 fn read(body: impl AsRef<str>) -> Result<Conversation, GatewayError> {

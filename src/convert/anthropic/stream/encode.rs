@@ -6,10 +6,10 @@ use bytes::BytesMut;
 use super::order::{self, Between, Form, Open, Opening};
 use super::queue::{Queue, Waiting};
 use crate::conversation::{BlockStart, Delta, Event, StopReason, Usage};
-use crate::convert::anthropic::reply::{call_id, message_id, stop};
+use crate::convert::anthropic::reply::{ANSWER, CALL, stop};
 use crate::convert::arguments::{self, Progress};
 use crate::convert::loss::Loss;
-use crate::convert::{ReplyContext, append};
+use crate::convert::{ReplyContext, append, ids};
 use crate::protocol::Protocol;
 
 /// Turns the events of one answer into those of this protocol.
@@ -20,6 +20,8 @@ use crate::protocol::Protocol;
 pub struct Encoder {
     context: ReplyContext,
     stage: Stage,
+    /// The upstream's id of the answer.
+    answer: String,
     usage: Option<Usage>,
     waiting: Queue,
     calls: usize,
@@ -32,7 +34,6 @@ enum Stage {
     Before,
     /// The hub has begun, we have not.
     Announced {
-        id: String,
         model: String,
     },
     Between(Between),
@@ -72,6 +73,7 @@ impl Encoder {
         Self {
             context,
             stage: Stage::Before,
+            answer: String::new(),
             usage: None,
             waiting: Queue::default(),
             calls: 0,
@@ -93,8 +95,10 @@ impl Encoder {
             } => {
                 self.usage = usage.or(self.usage);
                 if let Stage::Before = self.stage {
-                    let (id, model) = (id.clone(), model.clone());
-                    self.stage = Stage::Announced { id, model };
+                    self.answer.push_str(id);
+                    self.stage = Stage::Announced {
+                        model: model.clone(),
+                    };
                 }
             }
             Event::BlockStart { index, block } => self.block_start(*index, block, out),
@@ -172,8 +176,8 @@ impl Encoder {
     /// The stage between two blocks, if we are there or still before the first; taken out of `self`.
     fn between(&mut self, out: &mut BytesMut) -> Option<Between> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Announced { id, model } => {
-                let id = message_id(&id, &self.context);
+            Stage::Announced { model } => {
+                let id = ids::answer_id(ANSWER, &self.answer, &self.context);
                 Some(order::start(
                     &id,
                     &model,
@@ -203,7 +207,7 @@ impl Encoder {
                 Kind::Whole,
             ),
             BlockStart::ToolCall { id, name } => {
-                let id = call_id(id, self.calls, &self.context);
+                let id = ids::call_id(CALL, id, self.calls, &self.answer, &self.context);
                 let call = Call {
                     position: self.calls,
                     ..Call::default()

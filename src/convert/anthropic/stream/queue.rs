@@ -16,13 +16,15 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// A block of text or thinking without any would be an empty block, which clients must not send back.
+    /// A block that says nothing, or nothing but white space, is refused when the client sends it back.
     fn is_hollow(&self) -> bool {
-        let needs_deltas = matches!(
-            self.block,
-            BlockStart::Text | BlockStart::Refusal | BlockStart::Thinking
-        );
-        needs_deltas && self.deltas.is_empty()
+        let says_nothing =
+            |delta: &Delta| matches!(delta, Delta::Text(text) if text.trim().is_empty());
+        match self.block {
+            BlockStart::Text | BlockStart::Refusal => self.deltas.iter().all(says_nothing),
+            BlockStart::Thinking => self.deltas.is_empty(),
+            _ => false,
+        }
     }
 
     fn takes(&self, delta: &Delta) -> bool {

@@ -1,8 +1,10 @@
 //! Reads a whole chat completion. Only its first choice becomes the answer: no other protocol has a second one.
 
+use std::borrow::Cow;
+
 use super::finish;
 use super::message::{CallPiece, Said, text};
-use crate::conversation::{Block, Json, Reply};
+use crate::conversation::{Block, Json, Reply, StopReason};
 use crate::error::FaultKind;
 use crate::protocol::{Protocol, json};
 
@@ -22,8 +24,8 @@ pub fn decode(body: &[u8]) -> Result<Reply, FaultKind> {
         _ => {}
     })
     .map_err(|_| FaultKind::Malformed)?;
-    let choice = first(choices).ok_or(FaultKind::Malformed)?;
-    let blocks = blocks(&Said::read(choice.message));
+    let (choice, message) = first(choices).ok_or(FaultKind::Malformed)?;
+    let blocks = blocks(&Said::read(message));
     let calls = blocks
         .iter()
         .any(|block| matches!(block, Block::ToolCall { .. }));
@@ -34,7 +36,7 @@ pub fn decode(body: &[u8]) -> Result<Reply, FaultKind> {
         id: id.unwrap_or_default().into_owned(),
         model: model.unwrap_or_default().into_owned(),
         created,
-        stop: finish::read(&choice.finish, choice.matched, calls, refused),
+        stop: choice.stop(calls, refused),
         blocks,
         usage: usage.map(|usage| Protocol::OpenAi.read_usage(usage)),
     })
@@ -45,44 +47,48 @@ pub fn decode(body: &[u8]) -> Result<Reply, FaultKind> {
 pub(in crate::convert::openai) struct Choice<'a> {
     /// Its place; the first is 0.
     pub(in crate::convert::openai) index: u64,
-    /// The message or the delta; empty if there is none.
-    pub(in crate::convert::openai) message: &'a str,
     /// Why it ended; empty while it goes on.
-    pub(in crate::convert::openai) finish: String,
-    /// The stop text that ended it (vLLM, SGLang).
-    pub(in crate::convert::openai) matched: Option<String>,
+    pub(in crate::convert::openai) finish: Cow<'a, str>,
+    /// The stop text that ended it (vLLM, SGLang); empty if it is not told.
+    pub(in crate::convert::openai) matched: Cow<'a, str>,
     /// Moonshot tells the usage here.
     pub(in crate::convert::openai) usage: Option<&'a str>,
 }
 
 impl<'a> Choice<'a> {
-    fn read(value: &'a str) -> Self {
-        let mut choice = Self::default();
-        let owned = |value| text(value).map(Into::into);
-        let _ = json::members(value, |name, value| match &*name {
-            "index" => choice.index = json::count(value).unwrap_or(0),
-            "message" | "delta" if value.starts_with('{') => choice.message = value,
-            "finish_reason" if value != "null" => choice.finish = owned(value).unwrap_or_default(),
+    /// Reads one of its members.
+    pub(in crate::convert::openai) fn member(&mut self, name: &str, value: &'a str) {
+        match name {
+            "index" => self.index = json::count(value).unwrap_or(0),
+            "finish_reason" if value != "null" => self.finish = text(value).unwrap_or_default(),
             "stop_reason" | "matched_stop" if value.starts_with('"') => {
-                choice.matched = owned(value)
+                self.matched = text(value).unwrap_or_default();
             }
-            "usage" if value.starts_with('{') => choice.usage = Some(value),
+            "usage" if value.starts_with('{') => self.usage = Some(value),
             _ => {}
-        });
-        choice
+        }
+    }
+
+    /// Why it ended, given what was said.
+    pub(in crate::convert::openai) fn stop(&self, calls: bool, refused: bool) -> StopReason {
+        finish::read(&self.finish, &self.matched, calls, refused)
     }
 }
 
-/// The first choice of all that are there, whatever their order.
-pub(in crate::convert::openai) fn first(choices: &str) -> Option<Choice<'_>> {
-    let mut first: Option<Choice<'_>> = None;
+/// The first choice of all that are there, whatever their order, and its message.
+fn first(choices: &str) -> Option<(Choice<'_>, &str)> {
+    let mut first: Option<(Choice<'_>, &str)> = None;
     let _ = json::elements(choices, |value| {
-        let choice = Choice::read(value);
+        let (mut choice, mut message) = (Choice::default(), "");
+        let _ = json::members(value, |name, value| match &*name {
+            "message" => message = value,
+            name => choice.member(name, value),
+        });
         if first
             .as_ref()
-            .is_none_or(|first| choice.index < first.index)
+            .is_none_or(|(first, _)| choice.index < first.index)
         {
-            first = Some(choice);
+            first = Some((choice, message));
         }
     });
     first

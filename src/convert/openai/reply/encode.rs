@@ -1,13 +1,11 @@
 //! Writes a whole chat completion.
 
-use std::borrow::Cow;
-
 use bytes::BytesMut;
 
 use super::finish;
 use crate::conversation::{Block, Reply, StopReason, Usage};
 use crate::convert::loss::Loss;
-use crate::convert::{Encoded, ReplyContext, append};
+use crate::convert::{Encoded, ReplyContext, append, ids};
 
 /// Writes the answer. All its text is one content, its reasoning one `reasoning_content`; losses are paths into the
 /// upstream's answer.
@@ -19,7 +17,7 @@ pub fn encode(reply: &Reply, context: &ReplyContext) -> Encoded {
     }
     let mut out = BytesMut::with_capacity(1024);
     append::raw(&mut out, r#"{"id":"#);
-    append::string(&mut out, &completion_id(&reply.id, context));
+    append::string(&mut out, &ids::answer_id(ANSWER, &reply.id, context));
     append::raw(&mut out, r#","object":"chat.completion","created":"#);
     append::number(&mut out, reply.created.unwrap_or(context.now));
     append::raw(&mut out, r#","model":"#);
@@ -82,7 +80,11 @@ impl Message {
                     arguments,
                     ..
                 } => {
-                    message.call(&call_id(id, message.calls, context), name, arguments);
+                    message.call(
+                        &ids::call_id(CALL, id, message.calls, &reply.id, context),
+                        name,
+                        arguments,
+                    );
                 }
                 _ => loss.dropped(format!("content[{position}]")),
             }
@@ -142,33 +144,11 @@ fn complete(arguments: &str) -> &str {
     }
 }
 
-/// The id in this protocol's style. One of another style gets a prefix, so that it can still be found upstream.
-pub(in crate::convert::openai) fn completion_id<'a>(
-    id: &'a str,
-    context: &'a ReplyContext,
-) -> Cow<'a, str> {
-    let id = if id.is_empty() {
-        &context.fallback_id
-    } else {
-        id
-    };
-    if id.starts_with("chatcmpl-") {
-        return Cow::Borrowed(id);
-    }
-    Cow::Owned(format!("chatcmpl-{id}"))
-}
+/// The prefix of an answer's id.
+pub(in crate::convert::openai) const ANSWER: &str = "chatcmpl-";
 
-/// The id of a call, made from its place if the upstream gave none.
-pub(in crate::convert::openai) fn call_id<'a>(
-    id: &'a str,
-    position: usize,
-    context: &ReplyContext,
-) -> Cow<'a, str> {
-    if !id.is_empty() {
-        return Cow::Borrowed(id);
-    }
-    Cow::Owned(format!("call_{}_{position}", context.fallback_id))
-}
+/// The prefix of a call's id.
+pub(in crate::convert::openai) const CALL: &str = "call_";
 
 /// Writes a usage object. Cache writes have no official member; the one written here is OpenRouter's.
 pub(in crate::convert::openai) fn write_usage(out: &mut BytesMut, usage: &Usage) {

@@ -5,17 +5,16 @@ use crate::conversation::StopReason;
 /// Reads a finish reason, given what was said. Upstreams that translate from other protocols leave some of their words.
 pub(in crate::convert::openai) fn read(
     reason: &str,
-    matched: Option<String>,
+    matched: &str,
     calls: bool,
     refused: bool,
 ) -> StopReason {
     let told = known(reason).unwrap_or_else(|| StopReason::Other(reason.to_owned()));
     match told.with_calls(calls) {
         StopReason::EndTurn if refused => StopReason::Refusal,
-        StopReason::EndTurn => match matched.filter(|matched| known(matched).is_none()) {
-            Some(matched) => StopReason::StopSequence(Some(matched)),
-            None => StopReason::EndTurn,
-        },
+        StopReason::EndTurn if !matched.is_empty() && known(matched).is_none() => {
+            StopReason::StopSequence(Some(matched.to_owned()))
+        }
         told => told,
     }
 }
@@ -67,33 +66,33 @@ mod tests {
             ("eos", StopReason::EndTurn),
             ("weird", StopReason::Other("weird".to_owned())),
         ] {
-            assert_eq!(read(reason, None, false, false), expected, "{reason}");
+            assert_eq!(read(reason, "", false, false), expected, "{reason}");
         }
         for reason in ["tool_calls", "function_call", "stop", "weird"] {
             assert_eq!(
-                read(reason, None, true, false),
+                read(reason, "", true, false),
                 StopReason::ToolUse,
                 "{reason}"
             );
         }
-        assert_eq!(read("length", None, true, false), StopReason::MaxTokens);
+        assert_eq!(read("length", "", true, false), StopReason::MaxTokens);
     }
 
     #[test]
     fn an_agent_does_not_wait_for_tools_that_nobody_called() {
-        assert_eq!(read("tool_calls", None, false, false), StopReason::EndTurn);
+        assert_eq!(read("tool_calls", "", false, false), StopReason::EndTurn);
     }
 
     #[test]
     fn an_answer_that_is_a_refusal_ends_as_one() {
-        assert_eq!(read("stop", None, false, true), StopReason::Refusal);
+        assert_eq!(read("stop", "", false, true), StopReason::Refusal);
         assert_eq!(write(&StopReason::Refusal, false, true), "stop");
         assert_eq!(write(&StopReason::Refusal, false, false), "content_filter");
     }
 
     #[test]
     fn a_stop_text_that_the_upstream_names_is_kept() {
-        let matched = |text: &str| read("stop", Some(text.to_owned()), false, false);
+        let matched = |text: &str| read("stop", text, false, false);
         assert_eq!(
             matched("END"),
             StopReason::StopSequence(Some("END".to_owned()))

@@ -22,45 +22,47 @@ pub(in crate::convert::openai) struct Said<'a> {
     pub(in crate::convert::openai) function_call: Option<&'a str>,
     /// Something else that the client would have liked: its member and its value.
     pub(in crate::convert::openai) other: Option<(&'static str, &'a str)>,
+    /// That of the member from which the reasoning was taken.
+    rank: u8,
 }
 
 impl<'a> Said<'a> {
-    /// Reads a message or a delta; what is of a wrong type is not there.
+    /// Reads a message or a delta.
     pub(in crate::convert::openai) fn read(message: &'a str) -> Self {
         let mut said = Self::default();
-        // The lower, the better: some upstreams say the same in two members.
-        let mut rank = usize::MAX;
-        let _ = json::members(message, |name, value| {
-            if value == "null" || value == "\"\"" {
-                return;
-            }
-            match &*name {
-                "content" => said.read_content(value),
-                "reasoning_content" => said.reason(&mut rank, 0, text(value)),
-                "reasoning" => said.reason(&mut rank, 1, text(value)),
-                "thinking" => said.reason(&mut rank, 2, text(value)),
-                "reasoning_details" => {
-                    said.reason(&mut rank, 3, joined(value, &["text", "summary"]))
-                }
-                "refusal" => said.refusal = text(value),
-                "annotations" => {
-                    said.annotations = filled(value).filter(|value| json::is_array(value))
-                }
-                "tool_calls" => said.tool_calls = filled(value),
-                "function_call" => said.function_call = filled(value),
-                other => {
-                    let known = OTHERS.into_iter().find(|known| *known == other);
-                    let other = known.and_then(|known| Some((known, filled(value)?)));
-                    said.other = said.other.or(other);
-                }
-            }
-        });
+        let _ = json::members(message, |name, value| said.member(&name, value));
         said
     }
 
-    fn reason(&mut self, best: &mut usize, rank: usize, told: Option<Cow<'a, str>>) {
-        if told.is_some() && rank < *best {
-            *best = rank;
+    /// Reads one of its members; what is of a wrong type is not there.
+    pub(in crate::convert::openai) fn member(&mut self, name: &str, value: &'a str) {
+        if value == "null" || value == "\"\"" {
+            return;
+        }
+        match name {
+            "content" => self.read_content(value),
+            "reasoning_content" => self.reason(4, text(value)),
+            "reasoning" => self.reason(3, text(value)),
+            "thinking" => self.reason(2, text(value)),
+            "reasoning_details" => self.reason(1, joined(value, &["text", "summary"])),
+            "refusal" => self.refusal = text(value),
+            "annotations" => {
+                self.annotations = filled(value).filter(|value| json::is_array(value));
+            }
+            "tool_calls" => self.tool_calls = filled(value),
+            "function_call" => self.function_call = filled(value),
+            other => {
+                let known = OTHERS.into_iter().find(|known| *known == other);
+                let other = known.and_then(|known| Some((known, filled(value)?)));
+                self.other = self.other.or(other);
+            }
+        }
+    }
+
+    /// Some upstreams say the same in two members: the higher rank is taken.
+    fn reason(&mut self, rank: u8, told: Option<Cow<'a, str>>) {
+        if told.is_some() && rank > self.rank {
+            self.rank = rank;
             self.reasoning = told;
         }
     }

@@ -1,5 +1,7 @@
 //! From the hub to the body of a chat completion request: the members of the request itself.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
@@ -29,8 +31,8 @@ const LONGEST_USER: usize = 64;
 
 /// Writes a request for one target.
 ///
-/// The limit of the answer is called `max_tokens`, which nearly every server knows, unless the target's defaults have
-/// a `max_completion_tokens` (its value may be `null` where there shall be no default). A `user` that is longer than
+/// The limit of the answer is called `max_tokens`, which nearly every server knows, unless the target wants
+/// `max_completion_tokens`, or its defaults have one. A `user` that is longer than
 /// OpenAI takes is sent as its SHA-256, which identifies the user as well.
 pub fn encode(conversation: &Conversation, target: &Target<'_>) -> Encoded {
     let mut out = Vec::with_capacity(4096);
@@ -40,7 +42,7 @@ pub fn encode(conversation: &Conversation, target: &Target<'_>) -> Encoded {
         own: conversation.origin == Origin::OpenAi,
         body: Object::begin(&mut out),
         out,
-        written: Vec::new(),
+        written: HashSet::new(),
         report: Report::new(conversation.origin),
     };
     request.string("model", target.model);
@@ -75,14 +77,14 @@ struct Request<'a> {
     out: Vec<u8>,
     body: Object,
     /// The names of the members so far.
-    written: Vec<&'a str>,
+    written: HashSet<&'a str>,
     report: Report,
 }
 
 impl<'a> Request<'a> {
     /// Writes a name; the caller writes the value.
     fn name(&mut self, name: &'a str) {
-        self.written.push(name);
+        self.written.insert(name);
         self.body.name(&mut self.out, name);
     }
 
@@ -106,7 +108,7 @@ impl<'a> Request<'a> {
     }
 
     fn is_written(&self, name: &str) -> bool {
-        self.written.contains(&name)
+        self.written.contains(name)
     }
 
     fn sampling(&mut self) {
@@ -150,7 +152,8 @@ impl<'a> Request<'a> {
         let [newer, older] = LIMITS;
         let asked = self.target.defaults.iter().any(|(name, _)| name == newer);
         let both = self.own && (self.conversation.extras.iter()).any(|extra| extra.name == older);
-        if asked || both { newer } else { older }
+        let wanted = asked || both || self.target.wants_max_completion_tokens;
+        if wanted { newer } else { older }
     }
 
     fn user(&mut self, user: &str) {
@@ -193,7 +196,7 @@ impl<'a> Request<'a> {
                 self.report.dropped(&extra.name);
             } else if !extras::is_nested(&extra.name) && !self.is_written(&extra.name) {
                 // Written down as a step, and read as a name by the provider.
-                self.written.push(&extra.name);
+                self.written.insert(&extra.name);
                 let name = read::name(&extra.name);
                 self.body.raw(&mut self.out, &name, extra.value.as_str());
             }

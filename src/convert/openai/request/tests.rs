@@ -22,6 +22,7 @@ fn target<'a>() -> Target<'a> {
         ask_usage: false,
         defaults: &[],
         default_max_tokens: 4096,
+        wants_max_completion_tokens: false,
     }
 }
 

@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 
 use super::calls::Calls;
+use super::chunk::{Chunk, Part};
 use crate::conversation::{BlockStart, Delta, Event, Json, Usage};
-use crate::convert::openai::reply::finish;
 use crate::convert::openai::reply::message::{CallPiece, Said, text};
-use crate::convert::openai::reply::{Choice, first_choice};
+use crate::convert::openai::reply::{Choice, finish};
 use crate::protocol::{Protocol, json, sse};
 
 /// Turns the chunks of one stream into events.
@@ -19,7 +19,7 @@ pub struct Decoder {
     usage: Option<Usage>,
     /// The last finish reason, and the stop text that caused it. Some upstreams give one before their last words, so
     /// that it is not passed on before the end.
-    finish: Option<(String, Option<String>)>,
+    finish: Option<(String, String)>,
     refused: bool,
     /// Members of other media that have been told of.
     others: Vec<&'static str>,
@@ -66,7 +66,7 @@ impl Decoder {
             let calls = self.calls.any();
             out.push(Event::Stop(finish::read(
                 &reason,
-                matched,
+                &matched,
                 calls,
                 self.refused,
             )));
@@ -75,43 +75,53 @@ impl Decoder {
     }
 
     fn chunk(&mut self, data: &str, out: &mut Vec<Event>) {
-        let Some(chunk) = Chunk::read(data) else {
+        let Some(mut chunk) = Chunk::read(data) else {
             return;
         };
-        let choice = first_choice(chunk.choices).filter(|choice| choice.index == 0);
+        let part = chunk.part.take();
         let told = chunk
             .usage
-            .or(choice.as_ref().and_then(|choice| choice.usage));
+            .or(part.as_ref().and_then(|part| part.choice.usage));
         let usage = told.map(|told| Protocol::OpenAi.read_usage(told));
-        self.start(&chunk, usage, out);
-        if let Some(choice) = choice {
-            self.choice(choice, out);
+        let is_new = usage.is_some() && usage != self.usage;
+        self.usage = usage.or(self.usage);
+        if self.stage == Stage::Before {
+            // Azure begins with a chunk that has neither a choice nor an id.
+            if part.is_none() {
+                return;
+            }
+            self.start(&chunk, out);
+        } else if is_new {
+            out.extend(usage.map(Event::Usage));
         }
-        if let Some(usage) = usage.filter(|usage| self.usage != Some(*usage)) {
-            self.usage = Some(usage);
-            out.push(Event::Usage(usage));
+        if let Some(part) = part {
+            self.part(part, out);
         }
     }
 
-    fn start(&mut self, chunk: &Chunk<'_>, usage: Option<Usage>, out: &mut Vec<Event>) {
-        if self.stage != Stage::Before {
-            return;
-        }
+    fn start(&mut self, chunk: &Chunk<'_>, out: &mut Vec<Event>) {
         self.stage = Stage::Running;
-        self.usage = usage;
         let owned = |value: &str| text(value).map_or_else(String::new, Cow::into_owned);
         out.push(Event::Start {
             id: owned(chunk.id),
             model: owned(chunk.model),
             created: json::count(chunk.created),
-            usage,
+            usage: self.usage,
         });
     }
 
-    fn choice(&mut self, choice: Choice<'_>, out: &mut Vec<Event>) {
-        self.said(Said::read(choice.message), out);
-        if !choice.finish.is_empty() {
-            self.finish = Some((choice.finish, choice.matched));
+    fn part(&mut self, part: Part<'_>, out: &mut Vec<Event>) {
+        if part.has_delta {
+            self.said(part.said, out);
+        } else if self.blocks.next == 0 {
+            // Instead of deltas, not what all of them together were.
+            self.said(Said::read(part.message), out);
+        }
+        let Choice {
+            finish, matched, ..
+        } = part.choice;
+        if !finish.is_empty() {
+            self.finish = Some((finish.into_owned(), matched.into_owned()));
         }
     }
 
@@ -193,39 +203,5 @@ impl Blocks {
         if let Some((index, _)) = self.open.take() {
             out.push(Event::BlockStop { index });
         }
-    }
-}
-
-/// The members of a chunk that are read, as JSON text; empty where they are not there.
-#[derive(Default)]
-struct Chunk<'a> {
-    id: &'a str,
-    model: &'a str,
-    created: &'a str,
-    choices: &'a str,
-    usage: Option<&'a str>,
-}
-
-impl<'a> Chunk<'a> {
-    fn read(data: &'a str) -> Option<Self> {
-        let mut chunk = Self::default();
-        json::members(data, |name, value| match &*name {
-            "id" => chunk.id = value,
-            "model" => chunk.model = value,
-            "created" => chunk.created = value,
-            "choices" => chunk.choices = value,
-            "usage" if value.starts_with('{') => chunk.usage = Some(value),
-            // Groq tells it here.
-            "x_groq" => {
-                let _ = json::members(value, |name, value| {
-                    if name == "usage" && value.starts_with('{') {
-                        chunk.usage = chunk.usage.or(Some(value));
-                    }
-                });
-            }
-            _ => {}
-        })
-        .ok()?;
-        Some(chunk)
     }
 }

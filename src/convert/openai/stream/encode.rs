@@ -5,8 +5,8 @@ use bytes::BytesMut;
 use super::order::{CallIndex, Finished, Frame, Running};
 use crate::conversation::{BlockStart, Delta, Event, StopReason, Usage};
 use crate::convert::loss::Loss;
-use crate::convert::openai::reply::{call_id, completion_id, finish};
-use crate::convert::{ReplyContext, append};
+use crate::convert::openai::reply::{ANSWER, CALL, finish};
+use crate::convert::{ReplyContext, append, ids};
 use crate::protocol::Protocol;
 
 /// Turns the events of one answer into chunks.
@@ -17,6 +17,8 @@ pub struct Encoder {
     context: ReplyContext,
     include_usage: bool,
     stage: Stage,
+    /// The upstream's id of the answer.
+    answer: String,
     usage: Option<Usage>,
     blocks: Vec<Block>,
     refused: bool,
@@ -58,6 +60,7 @@ impl Encoder {
             context,
             include_usage,
             stage: Stage::Before,
+            answer: String::new(),
             usage: None,
             blocks: Vec::new(),
             refused: false,
@@ -95,7 +98,8 @@ impl Encoder {
 
     fn start(&mut self, id: &str, model: &str, created: Option<u64>, out: &mut BytesMut) {
         if let Stage::Before = self.stage {
-            let id = completion_id(id, &self.context);
+            self.answer.push_str(id);
+            let id = ids::answer_id(ANSWER, id, &self.context);
             let created = created.unwrap_or(self.context.now);
             let frame = Frame::new(&id, model, created, self.include_usage);
             self.stage = Stage::Running(frame.start(out));
@@ -114,7 +118,8 @@ impl Encoder {
             }
             BlockStart::Thinking => Kind::Text("reasoning_content"),
             BlockStart::ToolCall { id, name } => {
-                let id = call_id(id, running.calls(), &self.context);
+                let place = running.calls();
+                let id = ids::call_id(CALL, id, place, &self.answer, &self.context);
                 Kind::Call {
                     index: running.call(&id, name, out),
                     filled: false,

@@ -1,87 +1,91 @@
 //! Content: a string, or an array of blocks.
 
-use super::media;
-use super::reader::{self, Object};
-use crate::conversation::{Block, Extra, Json, Path, ToolResult};
-use crate::convert::anthropic::request::nested;
+use super::{cache_mark, media};
+use crate::conversation::{Block, Extra, Json, ToolResult};
+use crate::convert::read::{self, Object};
 use crate::error::GatewayError;
-
-/// Blocks, and the members that the hub has no word for, named from where `content` is one of the names.
-pub(super) type Content = (Vec<Block>, Vec<Extra>);
-
-/// Reads the content at `path`. The extras name a block by `label` and by its place among those that are kept, which
-/// is where an encoder will look for them.
-pub(super) fn content(path: &str, label: &str, value: &str) -> Result<Content, GatewayError> {
-    list(path, label, value, |_| true)
-}
-
-fn list(
-    path: &str,
-    label: &str,
-    value: &str,
-    is_read: fn(&str) -> bool,
-) -> Result<Content, GatewayError> {
-    let mut blocks = Vec::new();
-    let mut extras = Vec::new();
-    if value.starts_with('"') {
-        blocks.extend(reader::string(value).and_then(plain_text));
-        return Ok((blocks, extras));
-    }
-    if !value.starts_with('[') {
-        return Err(reader::wrong(path, "a string or an array of blocks", value));
-    }
-    for (index, value) in reader::elements(path, value)?.into_iter().enumerate() {
-        let place = format!("{path}[{index}]");
-        if let Some((block, members)) = block(place, value, is_read)? {
-            let parent = format!("{label}[{}]", blocks.len());
-            extras.extend(nested::below(&parent, members));
-            blocks.push(block);
-        }
-    }
-    Ok((blocks, extras))
-}
 
 /// What a result of a tool may hold. Results do not nest, however deep a client may do it.
 const IN_RESULTS: [&str; 3] = ["text", "image", "document"];
 
-/// Reads the content of a result.
-fn result_content(path: &str, value: &str) -> Result<Content, GatewayError> {
-    list(path, "content", value, |kind| IN_RESULTS.contains(&kind))
+/// Where content stands.
+struct Place<'a> {
+    /// In the request.
+    path: &'a str,
+    /// In its turn. Members that the hub has no word for are kept under it, with the place of their block among those
+    /// that are kept, which is where an encoder looks for them.
+    holder: &'a str,
 }
 
-/// One block, and the members that the hub has no word for; nothing if it is empty.
-fn block(
-    path: Path,
+/// Reads the content at `path`, and puts members that the hub has no word for to the extras, under `holder`.
+pub(super) fn content(
+    path: &str,
+    holder: &str,
+    value: &str,
+    extras: &mut Vec<Extra>,
+) -> Result<Vec<Block>, GatewayError> {
+    list(&Place { path, holder }, value, |_| true, extras)
+}
+
+/// Reads content, and of it blocks of the types that `is_read` names; others are kept as they are.
+fn list(
+    place: &Place<'_>,
     value: &str,
     is_read: fn(&str) -> bool,
-) -> Result<Option<(Block, Vec<Extra>)>, GatewayError> {
-    let mut object = Object::read(path, value)?;
-    let kind = object.required_text("type")?;
+    extras: &mut Vec<Extra>,
+) -> Result<Vec<Block>, GatewayError> {
+    if let Some(text) = read::string(value) {
+        return Ok(plain_text(text).into_iter().collect());
+    }
+    if !value.starts_with('[') {
+        let expected = "a string or an array of blocks";
+        return Err(read::wrong(place.path, expected, value));
+    }
+    let mut blocks = Vec::new();
+    for (index, value) in read::elements(value, place.path)?.into_iter().enumerate() {
+        let object = Object::read(value, format!("{}[{index}]", place.path))?;
+        let holder = format!("{}[{}]", place.holder, blocks.len());
+        blocks.extend(block(object, value, &holder, is_read, extras)?);
+    }
+    Ok(blocks)
+}
+
+/// One block; nothing if it is empty.
+fn block(
+    mut object: Object<'_>,
+    value: &str,
+    holder: &str,
+    is_read: fn(&str) -> bool,
+    extras: &mut Vec<Extra>,
+) -> Result<Option<Block>, GatewayError> {
+    let kind = object.required("type")?;
     let known = match kind.as_str() {
         kind if !is_read(kind) => None,
-        "text" => return text(object),
-        "image" => media::image(object)?,
-        "document" => media::document(object)?.map(|block| (block, Vec::new())),
-        "tool_use" => Some(tool_use(object)?),
-        "tool_result" => Some(tool_result(object)?),
-        "thinking" => {
-            let block = Block::Thinking {
-                text: object.text("thinking")?.unwrap_or_default(),
-                signature: object.text("signature")?.filter(|text| !text.is_empty()),
-            };
-            Some((block, object.rest_as_steps()))
-        }
-        "redacted_thinking" => {
-            let block = Block::RedactedThinking(object.required_text("data")?);
-            Some((block, object.rest_as_steps()))
-        }
+        "text" => match text(&mut object)? {
+            None => return Ok(None),
+            text => text,
+        },
+        "image" => media::image(&mut object)?,
+        "document" => media::document(&mut object)?,
+        "tool_use" => Some(tool_use(&mut object)?),
+        "tool_result" => Some(tool_result(&mut object, holder, extras)?),
+        "thinking" => Some(Block::Thinking {
+            text: object.string("thinking")?.unwrap_or_default(),
+            signature: object.text("signature")?,
+        }),
+        "redacted_thinking" => Some(Block::RedactedThinking(object.required("data")?)),
         _ => None,
     };
-    let other = || {
-        let value = Json::new(value);
-        (Block::Other { kind, value }, Vec::new())
-    };
-    Ok(Some(known.unwrap_or_else(other)))
+    Ok(Some(match known {
+        Some(block) => {
+            object.rest(holder, extras);
+            block
+        }
+        None => Block::Other {
+            kind,
+            value: Json::new(value),
+        },
+    }))
 }
 
 fn plain_text(text: String) -> Option<Block> {
@@ -92,59 +96,54 @@ fn plain_text(text: String) -> Option<Block> {
     })
 }
 
-fn text(mut object: Object<'_>) -> Result<Option<(Block, Vec<Extra>)>, GatewayError> {
-    let text = object.text("text")?.unwrap_or_default();
-    if text.is_empty() {
+fn text(object: &mut Object<'_>) -> Result<Option<Block>, GatewayError> {
+    let Some(text) = object.text("text")? else {
         return Ok(None);
-    }
-    let block = Block::Text {
-        text,
-        cache: object.cache_mark(),
-        citations: object.take("citations").map(Json::new),
     };
-    Ok(Some((block, object.rest_as_steps())))
+    Ok(Some(Block::Text {
+        text,
+        cache: cache_mark(object),
+        citations: object.take("citations").map(Json::new),
+    }))
 }
 
-fn tool_use(mut object: Object<'_>) -> Result<(Block, Vec<Extra>), GatewayError> {
-    let arguments = match object.take("input") {
-        None => "{}",
-        Some(input) if input.starts_with('{') => input,
-        Some(input) => return Err(reader::wrong(&object.path("input"), "an object", input)),
-    };
-    let block = Block::ToolCall {
-        id: object.required_text("id")?,
-        name: object.required_text("name")?,
-        arguments: arguments.to_owned(),
-        cache: object.cache_mark(),
-    };
+fn tool_use(object: &mut Object<'_>) -> Result<Block, GatewayError> {
+    let input = object.object_text("input")?;
     // Answers carry who called the tool, and clients send them back; the model itself is the default.
     if object.peek("caller").is_some_and(is_direct) {
         object.take("caller");
     }
-    Ok((block, object.rest_as_steps()))
+    Ok(Block::ToolCall {
+        id: object.required("id")?,
+        name: object.required("name")?,
+        arguments: input.map_or_else(|| "{}".to_owned(), |input| input.as_str().to_owned()),
+        cache: cache_mark(object),
+    })
 }
 
 fn is_direct(caller: &str) -> bool {
-    let Ok(mut caller) = Object::read("caller".to_owned(), caller) else {
-        return false;
-    };
-    caller.take("type") == Some("\"direct\"") && caller.is_spent()
+    let caller = Object::read(caller, String::new());
+    caller.is_ok_and(|mut caller| caller.take("type") == Some("\"direct\"") && caller.is_empty())
 }
 
-fn tool_result(mut object: Object<'_>) -> Result<(Block, Vec<Extra>), GatewayError> {
-    let id = object.required_text("tool_use_id")?;
-    let path = object.path("content");
-    let (blocks, inner) = match object.take("content") {
-        None => Content::default(),
-        Some(value) => result_content(&path, value)?,
+fn tool_result(
+    object: &mut Object<'_>,
+    holder: &str,
+    extras: &mut Vec<Extra>,
+) -> Result<Block, GatewayError> {
+    let (path, holder) = (object.path_of("content"), format!("{holder}.content"));
+    let place = Place {
+        path: &path,
+        holder: &holder,
     };
-    let result = ToolResult {
-        id,
-        content: blocks,
+    let is_read = |kind: &str| IN_RESULTS.contains(&kind);
+    Ok(Block::ToolResult(ToolResult {
+        id: object.required("tool_use_id")?,
+        content: match object.take("content") {
+            None => Vec::new(),
+            Some(value) => list(&place, value, is_read, extras)?,
+        },
         is_error: object.flag("is_error")?.unwrap_or(false),
-        cache: object.cache_mark(),
-    };
-    let mut extras = object.rest_as_steps();
-    extras.extend(inner);
-    Ok((Block::ToolResult(result), extras))
+        cache: cache_mark(object),
+    }))
 }

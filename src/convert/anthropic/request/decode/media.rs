@@ -1,54 +1,51 @@
-//! Images and documents: where they come from.
+//! Images and documents: where they come from. Nothing is read of those whose source only this protocol knows.
 
-use super::reader::Object;
-use crate::conversation::{Block, Document, Extra, Image, Media};
+use super::cache_mark;
+use crate::conversation::{Block, Document, Image, Media};
+use crate::convert::read::{self, Object};
 use crate::error::GatewayError;
 
-/// An image, and the members that the hub has no word for; nothing if its source is one that only this protocol
-/// knows.
-pub(super) fn image(mut object: Object<'_>) -> Result<Option<(Block, Vec<Extra>)>, GatewayError> {
-    let Some(media) = source(&mut object)? else {
+/// An image.
+pub(super) fn image(object: &mut Object<'_>) -> Result<Option<Block>, GatewayError> {
+    let Some(media) = source(object)? else {
         return Ok(None);
     };
-    let image = Image {
+    Ok(Some(Block::Image(Image {
         media,
         detail: None,
-        cache: object.cache_mark(),
-    };
-    Ok(Some((Block::Image(image), object.rest_as_steps())))
-}
-
-/// A document; nothing if its source is one that only this protocol knows.
-pub(super) fn document(mut object: Object<'_>) -> Result<Option<Block>, GatewayError> {
-    let Some(media) = source(&mut object)? else {
-        return Ok(None);
-    };
-    Ok(Some(Block::Document(Document {
-        media,
-        title: object.text("title")?,
-        cache: object.cache_mark(),
-        extras: object.rest(),
+        cache: cache_mark(object),
     })))
 }
 
+/// A document. Members that the hub has no word for are kept in it.
+pub(super) fn document(object: &mut Object<'_>) -> Result<Option<Block>, GatewayError> {
+    let Some(media) = source(object)? else {
+        return Ok(None);
+    };
+    let mut document = Document {
+        media,
+        title: object.string("title")?,
+        extras: Vec::new(),
+        cache: cache_mark(object),
+    };
+    std::mem::take(object).rest("", &mut document.extras);
+    Ok(Some(Block::Document(document)))
+}
+
 fn source(object: &mut Object<'_>) -> Result<Option<Media>, GatewayError> {
-    let path = object.path("source");
-    let mut source = Object::read(path, object.required("source")?)?;
-    let media = match source.required_text("type")?.as_str() {
+    let source = object.object("source")?;
+    let mut source = source.ok_or_else(|| read::missing(&object.path_of("source")))?;
+    let media = match source.required("type")?.as_str() {
         "base64" => Media::Base64 {
-            media_type: source.required_text("media_type")?,
-            data: source.required_text("data")?,
+            media_type: source.required("media_type")?,
+            data: source.required("data")?,
         },
-        "url" => Media::Url(source.required_text("url")?),
-        "file" => Media::File(source.required_text("file_id")?),
-        "text" => {
-            let media_type = source.text("media_type")?;
-            if media_type.is_some_and(|media_type| media_type != "text/plain") {
-                return Ok(None);
-            }
-            Media::Text(source.required_text("data")?)
+        "url" => Media::Url(source.required("url")?),
+        "file" => Media::File(source.required("file_id")?),
+        "text" if source.take("media_type") == Some("\"text/plain\"") => {
+            Media::Text(source.string("data")?.unwrap_or_default())
         }
         _ => return Ok(None),
     };
-    Ok(source.is_spent().then_some(media))
+    Ok(source.is_empty().then_some(media))
 }

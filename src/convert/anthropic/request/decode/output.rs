@@ -1,74 +1,54 @@
 //! How much to think, and the form of the answer: `thinking`, `output_config` and its forerunner `output_format`.
 
-use super::reader::Object;
 use crate::conversation::{Extra, Json, OutputFormat, Reasoning};
-use crate::convert::anthropic::request::nested;
+use crate::convert::read::{self, Object};
 use crate::error::GatewayError;
 
-/// What these members say together.
-#[derive(Debug, Default)]
-pub(super) struct Output {
-    /// How much to think.
-    pub(super) reasoning: Option<Reasoning>,
-    /// The form of the answer.
-    pub(super) format: Option<OutputFormat>,
-    /// The rest.
-    pub(super) extras: Vec<Extra>,
-}
+/// What the three members say together.
+type Output = (Option<Reasoning>, Option<OutputFormat>);
 
-/// Takes the three members from the request.
-pub(super) fn read(request: &mut Object<'_>) -> Result<Output, GatewayError> {
-    let mut output = Output::default();
-    let (effort, given) = config(request, &mut output)?;
-    output.reasoning = match thinking(request, &mut output.extras)? {
-        Some(Reasoning::Adaptive { .. }) => Some(Reasoning::Adaptive { effort }),
-        None => effort.map(Reasoning::Effort),
-        reasoning => {
+/// Takes them from the request.
+pub(super) fn read(
+    request: &mut Object<'_>,
+    extras: &mut Vec<Extra>,
+) -> Result<Output, GatewayError> {
+    let mut format = None;
+    let mut effort = None;
+    if let Some(mut config) = request.object("output_config")? {
+        effort = config.text("effort")?;
+        format = config.peek("format").and_then(json_schema);
+        if format.is_some() {
+            config.take("format");
+        }
+        config.rest("output_config", extras);
+    }
+    if format.is_none() {
+        format = request.peek("output_format").and_then(json_schema);
+        if format.is_some() {
+            request.take("output_format");
+        }
+    }
+    let reasoning = match (thinking(request, extras)?, effort) {
+        (Some(Reasoning::Adaptive { .. }), effort) => Some(Reasoning::Adaptive { effort }),
+        (None, effort) => effort.map(Reasoning::Effort),
+        (reasoning, effort) => {
             // Beside a fixed budget an effort guides the answer alone, for which the hub has no word.
-            let value = given.map(Json::new);
-            let name = "output_config.effort".to_owned();
-            let extra = value.map(|value| Extra { name, value });
-            output.extras.extend(extra);
+            extras.extend(effort.map(|effort| Extra {
+                name: "output_config.effort".to_owned(),
+                value: Json::from(serde_json::Value::from(effort)),
+            }));
             reasoning
         }
     };
-    Ok(output)
-}
-
-/// The effort, decoded and as it came.
-fn config<'a>(
-    request: &mut Object<'a>,
-    output: &mut Output,
-) -> Result<(Option<String>, Option<&'a str>), GatewayError> {
-    let mut effort = None;
-    let mut given = None;
-    if let Some(mut config) = request.object("output_config")? {
-        given = config.peek("effort");
-        effort = config.text("effort")?;
-        if let Some(format) = config.peek("format").and_then(json_schema) {
-            output.format = Some(format);
-            config.take("format");
-        }
-        let rest = nested::below("output_config", config.rest_as_steps());
-        output.extras.extend(rest);
-    }
-    if output.format.is_none()
-        && let Some(format) = request.peek("output_format").and_then(json_schema)
-    {
-        output.format = Some(format);
-        request.take("output_format");
-    }
-    Ok((effort, given))
+    Ok((reasoning, format))
 }
 
 /// A schema, if that is all that is said.
 fn json_schema(value: &str) -> Option<OutputFormat> {
-    let mut format = Object::read("format".to_owned(), value).ok()?;
-    let is_schema = format.text("type").ok()?.as_deref() == Some("json_schema");
-    let schema = format
-        .take("schema")
-        .filter(|schema| schema.starts_with('{'))?;
-    (is_schema && format.is_spent()).then(|| OutputFormat::JsonSchema {
+    let mut format = Object::read(value, String::new()).ok()?;
+    let is_schema = format.take("type") == Some("\"json_schema\"");
+    let schema = format.take_if("schema", '{')?;
+    (is_schema && format.is_empty()).then(|| OutputFormat::JsonSchema {
         name: None,
         description: None,
         schema: Json::new(schema),
@@ -76,7 +56,7 @@ fn json_schema(value: &str) -> Option<OutputFormat> {
     })
 }
 
-/// What `thinking` says. A type that we do not know stays among the request's members.
+/// What `thinking` says. With a type that we do not know it stays among the request's members.
 fn thinking(
     request: &mut Object<'_>,
     extras: &mut Vec<Extra>,
@@ -84,18 +64,18 @@ fn thinking(
     let Some(value) = request.peek("thinking") else {
         return Ok(None);
     };
-    let mut thinking = Object::read("thinking".to_owned(), value)?;
-    let reasoning = match thinking.required_text("type")?.as_str() {
+    let mut thinking = Object::read(value, "thinking".to_owned())?;
+    let reasoning = match thinking.required("type")?.as_str() {
         "disabled" => Reasoning::Off,
         "adaptive" => Reasoning::Adaptive { effort: None },
         "enabled" => {
             let budget = thinking.integer("budget_tokens")?;
-            let path = thinking.path("budget_tokens");
-            Reasoning::Budget(budget.ok_or_else(|| super::reader::missing(&path))?)
+            let path = thinking.path_of("budget_tokens");
+            Reasoning::Budget(budget.ok_or_else(|| read::missing(&path))?)
         }
         _ => return Ok(None),
     };
     request.take("thinking");
-    extras.extend(nested::below("thinking", thinking.rest_as_steps()));
+    thinking.rest("thinking", extras);
     Ok(Some(reasoning))
 }

@@ -1,14 +1,14 @@
 //! Tools and the choice among them.
 
-use super::reader::{self, Object};
+use super::cache_mark;
 use crate::conversation::{Extra, Json, Tool, ToolChoice, ToolKind};
-use crate::convert::anthropic::request::nested;
+use crate::convert::read::{self, Object};
 use crate::error::GatewayError;
 
 /// The tool at a place of `tools`. One without a type, or of type `custom`, is a function of the client's.
 pub(super) fn tool(index: usize, value: &str) -> Result<Tool, GatewayError> {
     let path = format!("tools[{index}]");
-    let mut object = Object::read(path.clone(), value)?;
+    let mut object = Object::read(value, path.clone())?;
     let kind = match object.text("type")? {
         Some(kind) if kind != "custom" => ToolKind::Server {
             kind,
@@ -20,56 +20,43 @@ pub(super) fn tool(index: usize, value: &str) -> Result<Tool, GatewayError> {
 }
 
 fn function(mut object: Object<'_>) -> Result<ToolKind, GatewayError> {
-    let parameters = match object.take("input_schema") {
-        Some(schema) if !schema.starts_with('{') => {
-            return Err(reader::wrong(
-                &object.path("input_schema"),
-                "an object",
-                schema,
-            ));
-        }
-        schema => schema.map(Json::new),
-    };
+    let name = object.required("name")?;
+    let description = object.string("description")?;
+    let parameters = object.object_text("input_schema")?;
+    let strict = object.flag("strict")?;
+    let cache = cache_mark(&mut object);
+    let mut extras = Vec::new();
+    object.rest("", &mut extras);
     Ok(ToolKind::Function {
-        name: object.required_text("name")?,
-        description: object.text("description")?,
+        name,
+        description,
         parameters,
-        strict: object.flag("strict")?,
-        cache: object.cache_mark(),
-        extras: object.rest(),
+        strict,
+        cache,
+        extras,
     })
 }
 
-/// What `tool_choice` says.
-#[derive(Debug, Default)]
-pub(super) struct Choice {
-    /// Which tool.
-    pub(super) tool: Option<ToolChoice>,
-    /// Whether several at once; only ever `Some(false)`, since the contrary is the default.
-    pub(super) parallel: Option<bool>,
-    /// The rest.
-    pub(super) extras: Vec<Extra>,
-}
-
-/// Reads `tool_choice`.
-pub(super) fn choice(object: Option<Object<'_>>) -> Result<Choice, GatewayError> {
-    let Some(mut object) = object else {
-        return Ok(Choice::default());
+/// Takes `tool_choice`: which tool, and whether several at once, which is only ever denied, since it is the default.
+pub(super) fn choice(
+    request: &mut Object<'_>,
+    extras: &mut Vec<Extra>,
+) -> Result<(Option<ToolChoice>, Option<bool>), GatewayError> {
+    let Some(mut object) = request.object("tool_choice")? else {
+        return Ok((None, None));
     };
-    let tool = match object.required_text("type")?.as_str() {
+    let kind = object.required("type")?;
+    let tool = match kind.as_str() {
         "auto" => ToolChoice::Auto,
         "any" => ToolChoice::Required,
         "none" => ToolChoice::None,
-        "tool" => ToolChoice::Named(object.required_text("name")?),
+        "tool" => ToolChoice::Named(object.required("name")?),
         _ => {
-            let problem = "must be one of auto, any, tool and none";
-            return Err(reader::refusal(&object.path("type"), problem));
+            let expected = "'auto', 'any', 'tool' and 'none'";
+            return Err(read::unknown(&object.path_of("type"), &kind, expected));
         }
     };
     let serial = object.flag("disable_parallel_tool_use")?.unwrap_or(false);
-    Ok(Choice {
-        tool: Some(tool),
-        parallel: serial.then_some(false),
-        extras: nested::below("tool_choice", object.rest_as_steps()).collect(),
-    })
+    object.rest("tool_choice", extras);
+    Ok((Some(tool), serial.then_some(false)))
 }

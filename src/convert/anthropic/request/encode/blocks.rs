@@ -8,6 +8,7 @@ use crate::conversation::{Block, CacheMark, Document, Image, Media, Path, Role, 
 use crate::convert::anthropic::request::nested::Nested;
 use crate::convert::arguments;
 use crate::convert::loss::Loss;
+use crate::convert::read;
 use crate::convert::write::{self, Object};
 
 /// Writes the blocks of one request.
@@ -154,9 +155,9 @@ impl Blocks<'_> {
         }
         for extra in &document.extras {
             if self.own {
-                object.raw(out, &extra.name, extra.value.as_str());
+                object.raw(out, &read::name(&extra.name), extra.value.as_str());
             } else {
-                self.loss.dropped(format!("{path}.{}", extra.name));
+                self.loss.dropped(read::join(path, &extra.name));
             }
         }
         self.finish(out, object, document.cache.as_ref(), path);

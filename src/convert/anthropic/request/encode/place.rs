@@ -1,7 +1,6 @@
 //! Where the client finds in its own request what the report names.
 
-use crate::conversation::Origin;
-use crate::conversation::{Block, Path, Turn};
+use crate::conversation::{Block, Origin, Path, Turn};
 
 /// The places of a turn's blocks. Other protocols keep some of them outside of a message's content.
 pub(super) fn blocks(origin: Origin, turn: &Turn) -> impl Iterator<Item = (&Block, Path)> {

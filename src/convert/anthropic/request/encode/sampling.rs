@@ -1,7 +1,6 @@
 //! Temperature and its kin, in the range and the company that this protocol allows.
 
-use crate::conversation::Origin;
-use crate::conversation::{Conversation, Json};
+use crate::conversation::{Conversation, Json, Origin};
 use crate::convert::loss::Loss;
 
 /// What is said about sampling.

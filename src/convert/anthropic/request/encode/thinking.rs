@@ -2,8 +2,7 @@
 
 use super::place;
 use super::turns::{Arranged, Message};
-use crate::conversation::Origin;
-use crate::conversation::{Block, Conversation, Reasoning, Role, ToolChoice};
+use crate::conversation::{Block, Conversation, Origin, Reasoning, Role, ToolChoice};
 use crate::convert::loss::Loss;
 
 /// Thinking on a fixed budget needs at least so many tokens.

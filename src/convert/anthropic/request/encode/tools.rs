@@ -1,10 +1,10 @@
 //! Tools and the choice among them.
 
 use super::typed;
-use crate::conversation::Origin;
-use crate::conversation::{CacheMark, Conversation, Json, Tool, ToolChoice, ToolKind};
+use crate::conversation::{CacheMark, Conversation, Json, Origin, Tool, ToolChoice, ToolKind};
 use crate::convert::anthropic::request::nested::Nested;
 use crate::convert::loss::Loss;
+use crate::convert::read;
 use crate::convert::write::{self, Object};
 use crate::protocol::json;
 
@@ -57,9 +57,9 @@ pub(super) fn write(out: &mut Vec<u8>, tool: &Tool, own: bool, loss: &mut Loss) 
     }
     for extra in extras {
         if own {
-            object.raw(out, &extra.name, extra.value.as_str());
+            object.raw(out, &read::name(&extra.name), extra.value.as_str());
         } else if !json::is_empty(extra.value.as_str()) {
-            loss.dropped(format!("{}.{}", tool.path, extra.name));
+            loss.dropped(read::join(&tool.path, &extra.name));
         }
     }
     object.end(out);

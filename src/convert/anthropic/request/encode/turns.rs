@@ -4,10 +4,9 @@
 use std::borrow::Cow;
 
 use super::place;
-use crate::conversation::Origin;
-use crate::conversation::{Block, Conversation, Media, Path, Role, ToolResult, Turn};
-use crate::convert::anthropic::request::nested;
+use crate::conversation::{Block, Conversation, Media, Origin, Path, Role, ToolResult, Turn};
 use crate::convert::loss::Loss;
+use crate::convert::read;
 use crate::protocol::json;
 
 /// A block that is going to be written, and where it stood.
@@ -100,7 +99,7 @@ fn unsaid(turn: &Turn, loss: &mut Loss) {
     }
     for extra in &turn.extras {
         if !json::is_empty(extra.value.as_str()) {
-            loss.dropped(nested::join(&turn.path, &extra.name));
+            loss.dropped(read::join(&turn.path, &extra.name));
         }
     }
 }

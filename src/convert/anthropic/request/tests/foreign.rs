@@ -5,10 +5,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::conversation::Origin;
 use crate::conversation::{
-    Block, Extra, Image, Json, Media, OutputFormat, Reasoning, Role, Tool, ToolChoice, ToolKind,
-    ToolResult, Turn,
+    Block, Extra, Image, Json, Media, Origin, OutputFormat, Reasoning, Role, Tool, ToolChoice,
+    ToolKind, ToolResult, Turn,
 };
 
 fn turn(role: Role, blocks: Vec<Block>) -> Turn {
@@ -262,6 +261,31 @@ fn arguments_that_are_no_json_object_are_kept_as_text() {
         assert_eq!(*input, json!({"_raw_arguments": nonsense}));
         assert_eq!(loss, "messages[1].tool_calls[0].function.arguments changed");
     }
+}
+
+#[test]
+fn members_of_another_protocols_calls_are_never_sent() {
+    let mut calls = turn(Role::Assistant, vec![text("so"), call("a", "{}")]);
+    calls.extras = vec![
+        extra("tool_calls[0].type", "\"custom\""),
+        extra("content[0].mood", "1"),
+    ];
+    let mut conversation = conversation(vec![turn(Role::User, vec![text("hi")]), calls]);
+    conversation.extras = vec![extra("thinking.clear", "true")];
+    conversation.reasoning = Some(Reasoning::Off);
+    let (body, loss) = said(&conversation);
+    assert_eq!(
+        body["messages"][1]["content"],
+        json!([
+            {"type": "text", "text": "so"},
+            {"type": "tool_use", "id": "a", "name": "f", "input": {}},
+        ])
+    );
+    assert_eq!(body["thinking"], json!({"type": "disabled"}));
+    assert_eq!(
+        loss,
+        "messages[1].tool_calls[0].type dropped,messages[1].content[0].mood dropped,thinking.clear dropped"
+    );
 }
 
 #[test]
@@ -664,14 +688,27 @@ fn the_user_is_kept_and_unknown_members_are_named_unless_they_say_nothing() {
         extra("seed", "0"),
         extra("n", "2"),
     ];
-    asked.turns[0].extras = vec![extra("a", "null"), extra("content[0].b", "1")];
+    asked.turns[0].extras = vec![
+        extra("a", "null"),
+        extra("content[0].b", "1"),
+        extra("reasoning_details", "[1]"),
+    ];
+    asked.extras.push(extra("thinking.x", "1"));
     let (body, loss) = said(&asked);
-    assert_eq!(body["metadata"], json!({"user_id": "u"}));
+    let expected = json!({
+        "model": "claude",
+        "max_tokens": 8192,
+        "messages": [{"role": "user", "content": "hi"}],
+        "metadata": {"user_id": "u"},
+    });
+    assert_eq!(body, expected);
     let losses = [
         "messages[0].content[0].b dropped",
+        "messages[0].reasoning_details dropped",
         "presence_penalty dropped",
         "seed dropped",
         "n dropped",
+        "thinking.x dropped",
     ];
     assert_eq!(loss, losses.join(","));
 }

@@ -7,10 +7,9 @@ use proptest::prelude::*;
 use serde_json::{Map, json};
 
 use super::*;
-use crate::conversation::Origin;
 use crate::conversation::{
-    Block, Conversation, Document, Extra, Image, Json, Media, Reasoning, Role, Tool, ToolChoice,
-    ToolKind, ToolResult, Turn,
+    Block, Conversation, Document, Extra, Image, Json, Media, Origin, Reasoning, Role, Tool,
+    ToolChoice, ToolKind, ToolResult, Turn,
 };
 
 /// An object of these members, without those that are null.
@@ -368,11 +367,19 @@ fn foreign_block(role: Role) -> BoxedStrategy<Block> {
 fn foreign_turn() -> impl Strategy<Value = Turn> {
     let role = prop_oneof![Just(Role::System), Just(Role::User), Just(Role::Assistant)];
     let turn = role.prop_flat_map(|role| (Just(role), vec(foreign_block(role), 0..4)));
-    turn.prop_map(|(role, blocks)| Turn {
+    let extras = vec!["content[0].more", "more", "tool_calls[0].more"];
+    let extras = proptest::sample::subsequence(extras, 0..=3);
+    (turn, extras).prop_map(|((role, blocks), extras)| Turn {
         role,
         blocks,
         name: None,
-        extras: Vec::new(),
+        extras: extras
+            .into_iter()
+            .map(|name| Extra {
+                name: name.to_owned(),
+                value: Json::new("1"),
+            })
+            .collect(),
         path: "messages[0]".to_owned(),
     })
 }
@@ -454,6 +461,10 @@ fn faults(body: &Value) -> Vec<String> {
             faults.push(fault.to_owned());
         }
     };
+    check(
+        !body.to_string().contains("\"more\":"),
+        "another protocol's member",
+    );
     let messages = body["messages"].as_array().unwrap();
     let max_tokens = body["max_tokens"].as_u64().unwrap();
     let as_blocks = |content: &Value| match content {

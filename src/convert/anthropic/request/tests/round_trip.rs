@@ -23,7 +23,7 @@ fn survives(body: &Value) {
 }
 
 /// As observed, shortened.
-fn claude_code() -> Value {
+pub(super) fn claude_code() -> Value {
     json!({
         "model": "claude-sonnet",
         "max_tokens": 32000,

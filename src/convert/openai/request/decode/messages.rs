@@ -1,5 +1,7 @@
 //! The messages, each to one turn.
 
+use std::collections::HashMap;
+
 use super::{parts, tools::cache_mark};
 use crate::conversation::{Block, CacheMark, Extra, Json, Role, ToolResult, Turn};
 use crate::convert::read::{self, Object};
@@ -24,15 +26,10 @@ pub(super) fn decode(messages: &[&str]) -> Result<Vec<Turn>, GatewayError> {
 /// What later messages refer to.
 #[derive(Default)]
 struct Decoder {
-    calls: Vec<Call>,
-}
-
-/// A tool call that was read.
-struct Call {
-    id: String,
-    name: String,
-    /// A legacy call, which is answered by name, that has no answer yet.
-    open: bool,
+    /// The names of the called tools by the ids of the calls.
+    called: HashMap<String, String>,
+    /// The ids of legacy calls that have no answer yet, by the names of their functions.
+    open: HashMap<String, Vec<String>>,
 }
 
 impl Decoder {
@@ -80,21 +77,24 @@ impl Decoder {
         for (index, text) in calls.into_iter().enumerate() {
             let path = message.path_of(&format!("tool_calls[{index}]"));
             let call = tool_call(Object::read(text, path)?, index, &mut turn.extras)?;
-            self.remember(&call, false);
+            if let Block::ToolCall { id, name, .. } = &call {
+                self.called.insert(id.clone(), name.clone());
+            }
             turn.blocks.push(call);
         }
         if let Some(mut call) = message.object("function_call")? {
-            let block = Block::ToolCall {
-                // The hub's calls have ids; the message of role `function` that answers it gets the same one.
-                id: format!("function_call_{position}"),
-                name: call.required("name")?,
+            // The hub's calls have ids; the message of role `function` that answers this one gets the same.
+            let id = format!("function_call_{position}");
+            let name = call.required("name")?;
+            let open = self.open.entry(name.clone()).or_default();
+            open.push(id.clone());
+            turn.blocks.push(Block::ToolCall {
+                id,
+                name,
                 arguments: arguments(&mut call, "arguments")?,
                 cache: None,
-            };
-            let holder = format!("tool_calls[{count}].function");
-            call.rest(&holder, &mut turn.extras);
-            self.remember(&block, true);
-            turn.blocks.push(block);
+            });
+            call.rest(&format!("tool_calls[{count}].function"), &mut turn.extras);
         }
         // What clients send back from an answer, though it holds nothing.
         for name in [
@@ -114,22 +114,11 @@ impl Decoder {
         Ok(())
     }
 
-    fn remember(&mut self, call: &Block, open: bool) {
-        if let Block::ToolCall { id, name, .. } = call {
-            self.calls.push(Call {
-                id: id.clone(),
-                name: name.clone(),
-                open,
-            });
-        }
-    }
-
     /// The answer of a tool. A `name` that only repeats the called tool's says nothing and vanishes.
     fn tool(&self, message: &mut Object<'_>, turn: &mut Turn) -> Result<(), GatewayError> {
         let id = message.required("tool_call_id")?;
         let content = parts::decode(message, &mut turn.extras)?;
-        let mut same = self.calls.iter().rev().filter(|call| call.id == id);
-        if same.next().map(|call| &call.name) == turn.name.as_ref() {
+        if self.called.get(&id) == turn.name.as_ref() {
             turn.name = None;
         }
         turn.blocks.push(result(id, content));
@@ -147,12 +136,8 @@ impl Decoder {
         let name = turn.name.take();
         let name = name.ok_or_else(|| read::missing(&message.path_of("name")))?;
         let content = parts::decode(message, &mut turn.extras)?;
-        let mut open = self.calls.iter_mut().rev().filter(|call| call.open);
-        let id = match open.find(|call| call.name == name) {
-            Some(call) => {
-                call.open = false;
-                call.id.clone()
-            }
+        let id = match self.open.get_mut(&name).and_then(Vec::pop) {
+            Some(id) => id,
             None => {
                 turn.name = Some(name);
                 format!("function_call_{position}")

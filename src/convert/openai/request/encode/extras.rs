@@ -1,5 +1,7 @@
 //! Members that the hub has no word for, written back where they stood.
 
+use std::collections::HashMap;
+
 use crate::conversation::{Extra, Json};
 use crate::convert::read;
 use crate::convert::write::Object;
@@ -26,23 +28,23 @@ fn below<'a>(path: &'a str, holder: &str) -> Option<&'a str> {
 }
 
 /// Whether `holder` has any.
-pub(super) fn any(extras: &[Extra], holder: &str) -> bool {
+pub(super) fn any<'a>(extras: impl IntoIterator<Item = &'a Extra>, holder: &str) -> bool {
     within(extras, holder).next().is_some()
 }
 
 /// Those of `holder`, each by its path from there.
 pub(super) fn within<'a>(
-    extras: &'a [Extra],
+    extras: impl IntoIterator<Item = &'a Extra>,
     holder: &str,
 ) -> impl Iterator<Item = (&'a str, &'a Json)> {
     extras
-        .iter()
+        .into_iter()
         .filter_map(move |extra| Some((below(&extra.name, holder)?, &extra.value)))
 }
 
 /// Those of `holder` but not of `inner` within it.
 pub(super) fn beside<'a>(
-    extras: &'a [Extra],
+    extras: impl IntoIterator<Item = &'a Extra>,
     holder: &str,
     inner: &str,
 ) -> impl Iterator<Item = (&'a str, &'a Json)> {
@@ -56,6 +58,49 @@ pub(super) fn own(extras: &[Extra]) -> impl Iterator<Item = (&str, &Json)> {
         .iter()
         .filter(move |extra| own(&extra.name))
         .map(|extra| (extra.name.as_str(), &extra.value))
+}
+
+/// The extras of one message, by the part or call that they stand in: each has to find its own among many.
+#[derive(Default)]
+pub(super) struct OfMessage<'a> {
+    own: Vec<&'a Extra>,
+    inside: HashMap<&'a str, Vec<&'a Extra>>,
+}
+
+impl<'a> OfMessage<'a> {
+    pub(super) fn new(extras: &'a [Extra]) -> Self {
+        let mut message = Self::default();
+        for extra in extras {
+            let name = extra.name.as_str();
+            let place = ["content[", "tool_calls["]
+                .iter()
+                .find(|place| name.starts_with(**place))
+                .and_then(|_| name.split_inclusive(']').next());
+            match place {
+                Some(place) => message.inside.entry(place).or_default().push(extra),
+                None => message.own.push(extra),
+            }
+        }
+        message
+    }
+
+    /// Whether there are none at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.inside.is_empty()
+    }
+
+    /// Those of the message itself.
+    pub(super) fn own(&self) -> impl Iterator<Item = (&'a str, &'a Json)> {
+        self.own
+            .iter()
+            .map(|extra| (extra.name.as_str(), &extra.value))
+    }
+
+    /// Those of a part or a call, still by their paths within the message.
+    pub(super) fn at(&self, place: &str) -> impl Iterator<Item = &'a Extra> + Clone {
+        let found = self.inside.get(place).map(Vec::as_slice);
+        found.unwrap_or_default().iter().copied()
+    }
 }
 
 /// Writes them as members.

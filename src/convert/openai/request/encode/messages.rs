@@ -1,9 +1,9 @@
 //! The turns, each to one message, or, where tools answer, to several.
 
-use super::extras;
+use super::extras::{self, OfMessage};
 use super::parts::{self, Item};
 use super::report::Report;
-use crate::conversation::{Block, CacheMark, Conversation, Extra, Media, Role, ToolResult, Turn};
+use crate::conversation::{Block, CacheMark, Conversation, Media, Role, ToolResult, Turn};
 use crate::convert::arguments;
 use crate::convert::read;
 use crate::convert::write::{self, Array, Object};
@@ -93,8 +93,8 @@ impl<'a> Messages<'a, '_> {
         }
         let mut message = self.begin(role);
         message.name(self.out, "content");
-        parts::write(items, members, "\"\"", self.out, self.report);
-        self.end(message, turn);
+        parts::write(items, &members, "\"\"", self.out, self.report);
+        self.end(message, turn, &members);
     }
 
     /// One tool's answer, as a message of its own. Returns what such a message cannot hold and the user has to say.
@@ -122,9 +122,9 @@ impl<'a> Messages<'a, '_> {
         let mut message = self.begin("tool");
         message.string(self.out, "tool_call_id", &result.id);
         message.name(self.out, "content");
-        parts::write(&kept, members, "\"\"", self.out, self.report);
+        parts::write(&kept, &members, "\"\"", self.out, self.report);
         self.mark(&mut message, result.cache.as_ref(), path);
-        self.end(message, Some(turn));
+        self.end(message, Some(turn), &members);
         moved
     }
 
@@ -151,12 +151,12 @@ impl<'a> Messages<'a, '_> {
                 ..
             },
         ] = said.content.as_slice()
-            && !extras::any(members, "content[0]")
+            && members.at("content[0]").next().is_none()
         {
             write::raw(self.out, "null");
             message.string(self.out, "refusal", text);
         } else {
-            parts::write(&said.content, members, none, self.out, self.report);
+            parts::write(&said.content, &members, none, self.out, self.report);
         }
         if !said.thoughts.is_empty() {
             message.string(self.out, "reasoning_content", &said.thoughts.join("\n"));
@@ -166,14 +166,14 @@ impl<'a> Messages<'a, '_> {
             let mut array = Array::begin(self.out);
             for (position, item) in said.calls.iter().enumerate() {
                 array.next(self.out);
-                self.call(item, members, position);
+                self.call(item, &members, position);
             }
             array.end(self.out);
         }
-        self.end(message, Some(turn));
+        self.end(message, Some(turn), &members);
     }
 
-    fn call(&mut self, item: &Item<'_>, members: &[Extra], position: usize) {
+    fn call(&mut self, item: &Item<'_>, members: &OfMessage<'_>, position: usize) {
         let Block::ToolCall {
             id,
             name,
@@ -184,7 +184,8 @@ impl<'a> Messages<'a, '_> {
             return;
         };
         let place = format!("tool_calls[{position}]");
-        let custom = extras::within(members, &place)
+        let members = members.at(&place);
+        let custom = extras::within(members.clone(), &place)
             .any(|(name, value)| name == "type" && value.as_str() == "\"custom\"");
         let (kind, member) = if custom {
             ("custom", "input")
@@ -205,7 +206,7 @@ impl<'a> Messages<'a, '_> {
             None => inner.string(out, member, arguments),
         }
         let nested = format!("{place}.{kind}");
-        extras::write(extras::within(members, &nested), &mut inner, out);
+        extras::write(extras::within(members.clone(), &nested), &mut inner, out);
         inner.end(out);
         extras::write(extras::beside(members, &place, kind), &mut call, out);
         self.mark(&mut call, cache.as_ref(), &item.path);
@@ -229,23 +230,19 @@ impl<'a> Messages<'a, '_> {
         message
     }
 
-    fn end(&mut self, mut message: Object, turn: Option<&Turn>) {
+    fn end(&mut self, mut message: Object, turn: Option<&Turn>, members: &OfMessage<'_>) {
         if let Some(name) = turn.and_then(|turn| turn.name.as_deref()) {
             message.string(self.out, "name", name);
         }
-        let own = self.own_extras(turn).iter().filter(|extra| {
-            !extra.name.starts_with("content[") && !extra.name.starts_with("tool_calls[")
-        });
-        for extra in own {
-            message.raw(self.out, &read::name(&extra.name), extra.value.as_str());
-        }
+        extras::write(members.own(), &mut message, self.out);
         message.end(self.out);
     }
 
-    fn own_extras<'t>(&self, turn: Option<&'t Turn>) -> &'t [Extra] {
+    /// The extras of a message, where they belong to this protocol.
+    fn own_extras<'t>(&self, turn: Option<&'t Turn>) -> OfMessage<'t> {
         match turn {
-            Some(turn) if self.report.own() => &turn.extras,
-            _ => &[],
+            Some(turn) if self.report.own() => OfMessage::new(&turn.extras),
+            _ => OfMessage::default(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The content of a message: a text where that says it all, else a list of parts.
 
-use super::extras;
+use super::extras::{self, OfMessage};
 use super::report::Report;
-use crate::conversation::{Block, CacheMark, Document, Extra, Image, Media};
+use crate::conversation::{Block, CacheMark, Document, Image, Media};
+use crate::convert::read;
 use crate::convert::write::{self, Array, Object};
 
 /// A block of a turn or of a tool's answer, and where it stood.
@@ -47,7 +48,7 @@ pub(super) fn expressible<'a>(
 /// Writes the value of `content`; `none` where there is nothing to write.
 pub(super) fn write(
     items: &[Item<'_>],
-    members: &[Extra],
+    members: &OfMessage<'_>,
     none: &str,
     out: &mut Vec<u8>,
     report: &mut Report,
@@ -59,7 +60,7 @@ pub(super) fn write(
     if let [Item { block, path }] = items
         && let Block::Text { text, cache, .. } = block
         && (cache.is_none() || !own)
-        && !extras::any(members, "content[0]")
+        && members.at("content[0]").next().is_none()
     {
         lost_of_text(block, path, report);
         return write::string(out, text);
@@ -68,7 +69,7 @@ pub(super) fn write(
     for (position, item) in items.iter().enumerate() {
         array.next(out);
         let mut part = Part {
-            extras: if own { members } else { &[] },
+            members,
             holder: format!("content[{position}]"),
             path: &item.path,
             out,
@@ -97,7 +98,7 @@ fn lost_of_text(block: &Block, path: &str, report: &mut Report) {
 
 /// One part that is being written.
 struct Part<'a> {
-    extras: &'a [Extra],
+    members: &'a OfMessage<'a>,
     holder: String,
     path: &'a str,
     out: &'a mut Vec<u8>,
@@ -134,7 +135,7 @@ impl Part<'_> {
         let mut object = Object::begin(self.out);
         object.string(self.out, "type", kind);
         object.string(self.out, kind, text);
-        let rest = extras::within(self.extras, &self.holder);
+        let rest = extras::within(self.members.at(&self.holder), &self.holder);
         extras::write(rest, &mut object, self.out);
         self.end(object, cache);
     }
@@ -152,10 +153,10 @@ impl Part<'_> {
         let mut inner = Object::begin(self.out);
         write(&mut inner, self.out);
         let holder = format!("{}.{kind}", self.holder);
-        let rest = extras::within(self.extras, &holder);
+        let rest = extras::within(self.members.at(&self.holder), &holder);
         extras::write(rest, &mut inner, self.out);
         inner.end(self.out);
-        let rest = extras::beside(self.extras, &self.holder, kind);
+        let rest = extras::beside(self.members.at(&self.holder), &self.holder, kind);
         extras::write(rest, &mut object, self.out);
         self.end(object, cache);
     }
@@ -186,7 +187,7 @@ impl Part<'_> {
     fn document(&mut self, document: &Document) {
         let own = self.report.own();
         for extra in &document.extras {
-            self.report.dropped(format!("{}.{}", self.path, extra.name));
+            self.report.dropped(read::join(self.path, &extra.name));
         }
         let cache = document.cache.as_ref();
         let title = document.title.as_deref();

@@ -2,6 +2,7 @@
 
 use super::{Request, extras};
 use crate::conversation::{CacheMark, Extra, Json, Tool, ToolChoice, ToolKind};
+use crate::convert::read;
 use crate::convert::write::{Array, Object};
 use crate::protocol::json;
 
@@ -61,9 +62,7 @@ fn write_tool(request: &mut Request<'_>, tool: &Tool) {
             function.write(&mut request.out);
             if !request.own {
                 for extra in own_extras {
-                    request
-                        .report
-                        .dropped(format!("{}.{}", tool.path, extra.name));
+                    request.report.dropped(read::join(&tool.path, &extra.name));
                 }
                 if cache.is_some() {
                     request.report.mark(&tool.path);
