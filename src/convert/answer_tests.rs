@@ -3,5 +3,6 @@
 
 mod cases;
 mod clients;
+mod limits;
 mod properties;
 mod upstreams;

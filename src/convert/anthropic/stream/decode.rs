@@ -7,6 +7,9 @@ use crate::conversation::{BlockStart, Delta, Event, Json, Usage};
 use crate::convert::anthropic::reply::{Opening, stop, text};
 use crate::protocol::{Protocol, json, sse};
 
+/// More calls are not kept open at once: each delta finds its block in a bounded time.
+const MOST_OPEN: usize = 128;
+
 /// Turns the events of one stream into those of the hub.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -160,6 +163,9 @@ impl Decoder {
         let ends = |open: &mut Block| open.theirs == theirs || !matches!(open.kind, Kind::Call(_));
         for block in self.open.extract_if(.., ends) {
             close(block, out);
+        }
+        if self.open.len() >= MOST_OPEN {
+            close(self.open.remove(0), out);
         }
         let index = self.next;
         self.next += 1;

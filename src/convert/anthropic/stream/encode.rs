@@ -11,6 +11,7 @@ use crate::convert::arguments::{self, Progress};
 use crate::convert::loss::Loss;
 use crate::convert::{ReplyContext, append, ids};
 use crate::protocol::Protocol;
+use crate::protocol::sse::LINE_LIMIT;
 
 /// Turns the events of one answer into those of this protocol.
 ///
@@ -143,6 +144,9 @@ impl Encoder {
             }
         }
         if !self.waiting.is_empty() {
+            if self.waiting.is_full() {
+                self.close(out);
+            }
             self.advance(out);
         }
     }
@@ -292,7 +296,11 @@ impl Call {
     fn add(&mut self, piece: &str, open: &Open, out: &mut BytesMut) {
         self.progress.feed(piece);
         match self.progress {
-            Progress::Nothing | Progress::Nonsense => self.held.push_str(piece),
+            Progress::Nothing | Progress::Nonsense => {
+                if self.held.len() + piece.len() <= LINE_LIMIT {
+                    self.held.push_str(piece);
+                }
+            }
             Progress::Inside(_) | Progress::Complete => {
                 if !self.held.is_empty() {
                     open.delta(Form::INPUT, &self.held, out);

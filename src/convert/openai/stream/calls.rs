@@ -5,6 +5,11 @@ use super::decode::Blocks;
 use crate::conversation::{BlockStart, Delta, Event};
 use crate::convert::arguments::Progress;
 use crate::convert::openai::reply::message::CallPiece;
+use crate::protocol::sse::LINE_LIMIT;
+
+/// An answer with more calls than this is nonsense; what exceeds it is left out, so that each piece finds its call in a
+/// bounded time.
+const MOST: usize = 1024;
 
 /// The calls of one answer, in the order in which they began.
 #[derive(Debug, Default)]
@@ -33,7 +38,7 @@ impl Calls {
     /// Takes a piece of a call, or a whole one.
     pub(super) fn take(&mut self, piece: CallPiece<'_>, blocks: &mut Blocks, out: &mut Vec<Event>) {
         let place = self.place(&piece);
-        let Some(call) = self.calls.get_mut(place) else {
+        let Some(call) = place.and_then(|place| self.calls.get_mut(place)) else {
             return;
         };
         call.add(&piece);
@@ -44,7 +49,9 @@ impl Calls {
             }
             Some(_) => {}
             None => {
-                call.held.push_str(&piece.arguments);
+                if call.held.len() + piece.arguments.len() <= LINE_LIMIT {
+                    call.held.push_str(&piece.arguments);
+                }
                 self.tell(false, blocks, out);
             }
         }
@@ -77,19 +84,20 @@ impl Calls {
         }
     }
 
-    /// Where the call of a piece stands; a new one is appended.
-    fn place(&mut self, piece: &CallPiece<'_>) -> usize {
+    /// Where the call of a piece stands; a new one is appended, if there is room.
+    fn place(&mut self, piece: &CallPiece<'_>) -> Option<usize> {
         let found = self.find(piece).filter(|place| {
             let call = self.calls.get(*place);
             call.is_some_and(|call| !call.is_followed_by(piece))
         });
-        found.unwrap_or_else(|| {
+        if found.is_none() && self.calls.len() < MOST {
             self.calls.push(Call {
                 index: piece.index,
                 ..Call::default()
             });
-            self.calls.len() - 1
-        })
+            return Some(self.calls.len() - 1);
+        }
+        found
     }
 
     fn find(&self, piece: &CallPiece<'_>) -> Option<usize> {
