@@ -5,6 +5,7 @@ pub mod attempt;
 pub mod budget;
 pub mod exchange;
 mod fitting;
+mod opening;
 pub mod relay;
 pub mod stop;
 pub mod transcript;

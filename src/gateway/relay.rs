@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::attempt::{Committed, Engagement};
+use super::attempt::Engagement;
 use super::exchange::Exchange;
+use super::opening::Committed;
 use super::transcript::Transcript;
 use super::{ClientRequest, Gateway};
 use crate::config::catalog::Catalog;

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use super::attempt::{self, Committed, Engagement, FailedCall, Outcome, WholeAnswer};
+use super::attempt::{self, Engagement, FailedCall, Outcome, WholeAnswer};
 use super::exchange::Exchange;
 use super::fitting::{Hub, Unfit};
+use super::opening::Committed;
 use super::relay::Relay;
 use super::verdict::{Circumstances, Failures};
 use super::{Answer, ClientRequest, Gateway, OpenStream, Whole};
