@@ -19,14 +19,25 @@ use actix_web::{HttpRequest, HttpResponse, Resource};
 use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::Protocol;
 
+/// Where conversations are answered: the path, what its clients speak, and whether it always streams.
+const CHAT: [(&str, Protocol, bool); 5] = [
+    ("/v1/chat/completions", Protocol::OpenAi, false),
+    ("/v1/chat/completions-stream", Protocol::OpenAi, true),
+    ("/v1/chat/completions/stream", Protocol::OpenAi, true),
+    ("/v1/messages", Protocol::Anthropic, false),
+    ("/v1/messages-stream", Protocol::Anthropic, true),
+];
+
 /// Every path that we serve.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(post("/v1/chat/completions").route(web::post().to(chat::chat_completions)));
-    for path in ["/v1/chat/completions-stream", "/v1/chat/completions/stream"] {
-        config.service(post(path).route(web::post().to(chat::chat_completions_stream)));
+    for (path, protocol, always_streams) in CHAT {
+        let surface = chat::Surface {
+            protocol,
+            always_streams,
+        };
+        let resource = post(path).app_data(web::Data::new(surface));
+        config.service(resource.route(web::post().to(chat::answer)));
     }
-    config.service(post("/v1/messages").route(web::post().to(chat::messages)));
-    config.service(post("/v1/messages-stream").route(web::post().to(chat::messages_stream)));
     config.service(get("/v1/models").route(web::get().to(models::list)));
     config.service(get("/v1/models/{id:.*}").route(web::get().to(models::one)));
     config.service(

@@ -28,67 +28,24 @@ const RESERVED_ANSWER: u64 = 1000;
 /// Bytes of a prompt that are reserved as one token.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// What a path says beside the body.
+/// What a path says beside the body; kept with its resource.
 #[derive(Clone, Copy)]
-struct Surface {
-    protocol: Protocol,
-    always_streams: bool,
+pub struct Surface {
+    /// What its clients speak.
+    pub protocol: Protocol,
+    /// Whether it streams whatever the body says.
+    pub always_streams: bool,
 }
 
-/// `POST /v1/chat/completions`.
-pub async fn chat_completions(
+/// `POST` to a path of [`Surface`].
+pub async fn answer(
+    surface: web::Data<Surface>,
     caller: Caller,
     request: HttpRequest,
     payload: web::Payload,
     worker: web::Data<Worker>,
 ) -> HttpResponse {
-    let surface = Surface {
-        protocol: Protocol::OpenAi,
-        always_streams: false,
-    };
-    serve(surface, caller, request, payload, worker).await
-}
-
-/// `POST /v1/chat/completions-stream`.
-pub async fn chat_completions_stream(
-    caller: Caller,
-    request: HttpRequest,
-    payload: web::Payload,
-    worker: web::Data<Worker>,
-) -> HttpResponse {
-    let surface = Surface {
-        protocol: Protocol::OpenAi,
-        always_streams: true,
-    };
-    serve(surface, caller, request, payload, worker).await
-}
-
-/// `POST /v1/messages`.
-pub async fn messages(
-    caller: Caller,
-    request: HttpRequest,
-    payload: web::Payload,
-    worker: web::Data<Worker>,
-) -> HttpResponse {
-    let surface = Surface {
-        protocol: Protocol::Anthropic,
-        always_streams: false,
-    };
-    serve(surface, caller, request, payload, worker).await
-}
-
-/// `POST /v1/messages-stream`.
-pub async fn messages_stream(
-    caller: Caller,
-    request: HttpRequest,
-    payload: web::Payload,
-    worker: web::Data<Worker>,
-) -> HttpResponse {
-    let surface = Surface {
-        protocol: Protocol::Anthropic,
-        always_streams: true,
-    };
-    serve(surface, caller, request, payload, worker).await
+    serve(**surface, caller, request, payload, worker).await
 }
 
 async fn serve(
