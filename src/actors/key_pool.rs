@@ -246,10 +246,15 @@ mod tests {
     use actix::System;
 
     use super::*;
+    use crate::routing::keyring::Choice;
     use crate::routing::outcome::{KeyEffect, RestKind, Scope};
     use crate::routing::samples;
 
     const DEADLINE: Duration = Duration::from_secs(10);
+
+    fn ready() -> Choice {
+        Choice::Ready { except: Vec::new() }
+    }
 
     fn catalog(providers: &[(&str, usize)]) -> Catalog {
         let mut catalog = Catalog::default();
@@ -302,7 +307,10 @@ mod tests {
             pools.sync(&with).await;
             let route = samples::route(&with.providers["acme"], "m");
             let ring = ledger.ring("acme");
-            let held = ring.acquire(Instant::now(), &route, &[]).unwrap().unwrap();
+            let held = ring
+                .acquire(Instant::now(), &route, &ready())
+                .unwrap()
+                .unwrap();
             pools.sync(&catalog(&[])).await;
             pools.sync(&with).await;
             ring.release(held);
@@ -324,7 +332,10 @@ mod tests {
             pools.sync(&with).await;
             let route = samples::route(&with.providers["acme"], "m");
             let ring = ledger.ring("acme");
-            let held = ring.acquire(Instant::now(), &route, &[]).unwrap().unwrap();
+            let held = ring
+                .acquire(Instant::now(), &route, &ready())
+                .unwrap()
+                .unwrap();
             pools.sync(&catalog(&[])).await;
             let pool = pools.get("acme").unwrap();
             assert_eq!(pool.send(Status).await.unwrap().in_flight, 1);

@@ -118,10 +118,15 @@ mod tests {
 
     use super::*;
     use crate::config::catalog::Limits;
+    use crate::routing::keyring::Choice;
     use crate::routing::outcome::{KeyEffect, RestKind, Scope};
     use crate::routing::samples;
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    fn ready() -> Choice {
+        Choice::Ready { except: Vec::new() }
+    }
 
     fn client() -> Client {
         Client {
@@ -150,7 +155,7 @@ mod tests {
         let now = Instant::now();
         let ring = ledger.ring("acme");
         let route = samples::route(&Arc::new(samples::provider("acme", 1)), "m");
-        let held = ring.acquire(now, &route, &[]).unwrap().unwrap();
+        let held = ring.acquire(now, &route, &ready()).unwrap().unwrap();
         assert!(!ledger.retire("acme", now), "a lease is out");
         let effect = KeyEffect::Rest {
             scope: Scope::Key,
@@ -164,7 +169,7 @@ mod tests {
         assert!(ledger.retire("acme", now + MINUTE));
         assert_eq!(ledger.retirements(), 1);
         assert!(
-            ring.acquire(now, &route, &[]).is_none(),
+            ring.acquire(now, &route, &ready()).is_none(),
             "nobody uses it any more"
         );
         assert!(ledger.retire("acme", now), "gone is gone");

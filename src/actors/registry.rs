@@ -91,6 +91,7 @@ mod tests {
 
     use super::*;
     use crate::actors::key_pool::Acquire;
+    use crate::routing::keyring::Choice;
     use crate::routing::samples;
 
     #[test]
@@ -119,7 +120,7 @@ mod tests {
             let provider = Arc::new(samples::provider("acme", 1));
             let acquire = Acquire {
                 route: Arc::new(samples::route(&provider, "m")),
-                tried: Vec::new(),
+                choice: Choice::Ready { except: Vec::new() },
             };
             let lease = shell.send(acquire).await.unwrap().unwrap();
             assert_eq!(ledger.status("acme", Instant::now()).in_flight, 1);

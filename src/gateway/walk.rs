@@ -19,6 +19,7 @@ use crate::config::settings::LogContent;
 use crate::convert::ReplyContext;
 use crate::convert::pair::StreamConverter;
 use crate::error::{ErrorKind, GatewayError};
+use crate::routing::keyring::Choice;
 use crate::routing::outcome::{Next, judge};
 use crate::routing::plan::{Plan, PlannedRoute};
 use crate::secret::Digest;
@@ -146,7 +147,9 @@ impl Walk {
         let pool = self.gateway.registry.pool(&route.provider.name);
         let question = Acquire {
             route: Arc::clone(route),
-            tried: tried.to_vec(),
+            choice: Choice::Ready {
+                except: tried.to_vec(),
+            },
         };
         match pool.send(question).timeout(ASK).await {
             Ok(Ok(lease)) => Some(Engagement {

@@ -1,6 +1,7 @@
 //! Keys of one provider: rotation, rests and what is in flight, over snapshots of the configuration that come and go.
 //! It holds labels and digests, never a secret, and has no clock of its own.
 
+mod choice;
 mod rest;
 mod view;
 
@@ -15,6 +16,7 @@ use crate::secret::Digest;
 use super::outcome::{KeyEffect, RestKind, Scope};
 use rest::{Due, Rest};
 
+pub use choice::Choice;
 pub use view::{KeyView, RingStatus};
 
 /// Rests of so many models per key are kept before the ones that are over are thrown away.
@@ -95,10 +97,19 @@ impl fmt::Debug for Leased {
     }
 }
 
+/// A key that may be leased.
+struct Candidate<'k> {
+    key: &'k Arc<ProviderKey>,
+    /// Its place, counted from the turn.
+    offset: usize,
+    /// When its rest ends.
+    at: Instant,
+}
+
 /// No key can be had now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resting {
-    /// How long until the first of them can be had; `None`: all have been tried, or there are none.
+    /// How long until the first of them can be had; `None`: the choice names none of them, or there are none.
     pub soonest: Option<Duration>,
     /// Why that first one rests.
     pub kind: RestKind,
@@ -126,44 +137,57 @@ impl Keyring {
         self.turns.clear();
     }
 
-    /// Takes the next ready key of `allowed` in turn, passing over those in `tried`.
+    /// Takes a key of `allowed` as the choice says; of several that would do equally well, the next in turn.
     ///
     /// # Errors
     ///
-    /// [`Resting`] if none is ready.
+    /// [`Resting`] if none can be had.
     pub fn lease(
         &mut self,
         now: Instant,
         model: &str,
         allowed: &[Arc<ProviderKey>],
-        tried: &[Digest],
+        choice: &Choice,
     ) -> Result<Leased, Resting> {
         let start = self.turn(allowed);
         let provider = self.rest.due(now);
+        let mut best: Option<Candidate<'_>> = None;
         let mut soonest: Option<Due> = None;
         let (before, after) = allowed.split_at_checked(start).unwrap_or((&[], allowed));
         for (offset, key) in after.iter().chain(before).enumerate() {
-            if tried.contains(&key.digest) {
+            if !choice.names(&key.digest) {
                 continue;
             }
             let state = admit(&mut self.keys, key);
-            match Due::both(provider, state.due(now, model)) {
-                None => {
-                    self.leases = self.leases.wrapping_add(1);
-                    self.in_flight = self.in_flight.saturating_add(1);
-                    state.in_flight = state.in_flight.saturating_add(1);
-                    let is_probe = state.claim(model, self.leases);
-                    self.pass_turn(allowed, start.saturating_add(offset), key.digest);
-                    return Ok(Leased {
-                        key: Arc::clone(key),
-                        number: self.leases,
-                        is_probe,
-                    });
-                }
-                Some(due) => soonest = sooner(soonest, due),
+            let due = Due::both(provider, state.due(now, model));
+            if let Some(due) = due.filter(|due| !choice.disregards(due.kind)) {
+                soonest = sooner(soonest, due);
+                continue;
+            }
+            let at = due.map_or(now, |due| due.at);
+            if best.as_ref().is_none_or(|best| at < best.at) {
+                best = Some(Candidate { key, offset, at });
             }
         }
-        Err(resting(now, soonest))
+        match best {
+            Some(Candidate { key, offset, .. }) => {
+                self.pass_turn(allowed, start.saturating_add(offset), key.digest);
+                Ok(self.take(key, model))
+            }
+            None => Err(resting(now, soonest)),
+        }
+    }
+
+    fn take(&mut self, key: &Arc<ProviderKey>, model: &str) -> Leased {
+        self.leases = self.leases.wrapping_add(1);
+        self.in_flight = self.in_flight.saturating_add(1);
+        let state = admit(&mut self.keys, key);
+        state.in_flight = state.in_flight.saturating_add(1);
+        Leased {
+            key: Arc::clone(key),
+            number: self.leases,
+            is_probe: state.claim(model, self.leases),
+        }
     }
 
     /// Gives a key back. What the call came to is [`report`](Self::report)ed apart, if it came to anything.

@@ -9,7 +9,7 @@ use actix::{Actor, Context, Handler, Message};
 
 use crate::actors::ledger::{Held, Ledger, Ring};
 use crate::config::catalog::{ProviderKey, Route};
-use crate::routing::keyring::Resting;
+use crate::routing::keyring::{Choice, Resting};
 use crate::routing::outcome::KeyEffect;
 use crate::secret::Digest;
 
@@ -40,8 +40,8 @@ impl Actor for KeyPoolShell {
 pub struct Acquire {
     /// The route, of the request's own snapshot.
     pub route: Arc<Route>,
-    /// Keys that this request has tried on it.
-    pub tried: Vec<Digest>,
+    /// Which of the route's keys.
+    pub choice: Choice,
 }
 
 impl Message for Acquire {
@@ -54,7 +54,7 @@ impl Handler<Acquire> for KeyPoolShell {
     fn handle(&mut self, acquire: Acquire, _: &mut Context<Self>) -> Self::Result {
         loop {
             let now = Instant::now();
-            if let Some(answer) = self.ring.acquire(now, &acquire.route, &acquire.tried) {
+            if let Some(answer) = self.ring.acquire(now, &acquire.route, &acquire.choice) {
                 return answer.map(|held| Lease::new(Arc::clone(&self.ring), held));
             }
             self.ring = self.ledger.ring(&self.provider);
@@ -179,7 +179,7 @@ mod tests {
     fn acquire(route: &Arc<Route>) -> Acquire {
         Acquire {
             route: Arc::clone(route),
-            tried: Vec::new(),
+            choice: Choice::Ready { except: Vec::new() },
         }
     }
 
@@ -212,7 +212,9 @@ mod tests {
             let lease = shell.send(acquire(&route)).await.unwrap().unwrap();
             assert_eq!(lease.key().label, "KEY_1");
             let tried = Acquire {
-                tried: vec![lease.key().digest],
+                choice: Choice::Ready {
+                    except: vec![lease.key().digest],
+                },
                 ..acquire(&route)
             };
             let resting = shell.send(tried).await.unwrap().unwrap_err();

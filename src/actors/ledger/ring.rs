@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::config::catalog::{Limits, ProviderKey, Route};
-use crate::routing::keyring::{KeyView, Keyring, Leased, Resting, RingStatus};
+use crate::routing::keyring::{Choice, KeyView, Keyring, Leased, Resting, RingStatus};
 use crate::routing::outcome::{KeyEffect, RestKind};
 use crate::routing::window::{Admission, Window};
 use crate::secret::Digest;
@@ -47,13 +47,13 @@ impl Ring {
         &self,
         now: Instant,
         route: &Route,
-        tried: &[Digest],
+        choice: &Choice,
     ) -> Option<Result<Held, Resting>> {
         let mut state = self.lock();
         if state.retired {
             return None;
         }
-        let leased = match state.keyring.lease(now, &route.model, &route.keys, tried) {
+        let leased = match state.keyring.lease(now, &route.model, &route.keys, choice) {
             Ok(leased) => leased,
             Err(resting) => return Some(Err(resting)),
         };
@@ -158,6 +158,10 @@ mod tests {
     use crate::config::catalog::Provider;
     use crate::routing::samples;
 
+    fn ready() -> Choice {
+        Choice::Ready { except: Vec::new() }
+    }
+
     fn route(limits: Limits) -> Route {
         let provider = Provider {
             limits,
@@ -174,13 +178,13 @@ mod tests {
         });
         let now = Instant::now();
         let ring = Ring::default();
-        let held = ring.acquire(now, &route, &[]).unwrap().unwrap();
+        let held = ring.acquire(now, &route, &ready()).unwrap().unwrap();
         ring.release(held);
-        let resting = ring.acquire(now, &route, &[]).unwrap().unwrap_err();
+        let resting = ring.acquire(now, &route, &ready()).unwrap().unwrap_err();
         assert_eq!(resting, full(Duration::from_secs(60)));
         assert_eq!(ring.status(now).in_flight, 0);
         let later = now + Duration::from_secs(60);
-        let held = ring.acquire(later, &route, &[]).unwrap().unwrap();
+        let held = ring.acquire(later, &route, &ready()).unwrap().unwrap();
         ring.release(held);
     }
 
@@ -192,10 +196,10 @@ mod tests {
         });
         let now = Instant::now();
         let ring = Ring::default();
-        let mut held = ring.acquire(now, &route, &[]).unwrap().unwrap();
+        let mut held = ring.acquire(now, &route, &ready()).unwrap().unwrap();
         ring.settle(now, &mut held, 500);
         ring.release(held);
-        assert!(ring.acquire(now, &route, &[]).unwrap().is_err());
+        assert!(ring.acquire(now, &route, &ready()).unwrap().is_err());
     }
 
     #[test]
@@ -206,10 +210,10 @@ mod tests {
         });
         let now = Instant::now();
         let ring = Ring::default();
-        let held = ring.acquire(now, &route, &[]).unwrap().unwrap();
-        assert!(ring.acquire(now, &route, &[]).unwrap().is_err());
+        let held = ring.acquire(now, &route, &ready()).unwrap().unwrap();
+        assert!(ring.acquire(now, &route, &ready()).unwrap().is_err());
         ring.release(held);
-        let held = ring.acquire(now, &route, &[]).unwrap().unwrap();
+        let held = ring.acquire(now, &route, &ready()).unwrap().unwrap();
         ring.release(held);
     }
 }

@@ -126,14 +126,14 @@ impl Rest {
         self.ban = self.ban.filter(|ban| ban.asked && ban.until > now);
     }
 
-    /// Makes this lease the probe if one is needed; whether it is.
+    /// Makes this lease the probe if one is needed and none is under way; whether it is.
     pub(super) fn claim(&mut self, lease: u64) -> bool {
         match &mut self.backoff {
-            Some(backoff) => {
+            Some(backoff) if backoff.probe.is_none() => {
                 backoff.probe = Some(lease);
                 true
             }
-            None => false,
+            _ => false,
         }
     }
 

@@ -27,6 +27,16 @@ fn asked(seconds: u64) -> KeyEffect {
     }
 }
 
+fn ready() -> Choice {
+    except(&[])
+}
+
+fn except(tried: &[Digest]) -> Choice {
+    Choice::Ready {
+        except: tried.to_vec(),
+    }
+}
+
 /// Leases and gives back at once; the label, or how many seconds until the soonest.
 fn take(
     ring: &mut Keyring,
@@ -34,7 +44,7 @@ fn take(
     model: &str,
     keys: &[Arc<ProviderKey>],
 ) -> Result<String, Option<u64>> {
-    match ring.lease(now, model, keys, &[]) {
+    match ring.lease(now, model, keys, &ready()) {
         Ok(leased) => {
             let label = leased.key().label.clone();
             ring.release(leased);
@@ -98,14 +108,14 @@ fn tried_keys_are_passed_over_and_all_tried_is_no_wait() {
     let now = Instant::now();
     let mut ring = Keyring::new();
     let tried = [keys[0].digest];
-    let leased = ring.lease(now, "m", &keys, &tried).unwrap();
+    let leased = ring.lease(now, "m", &keys, &except(&tried)).unwrap();
     assert_eq!(leased.key().label, "KEY_2");
     ring.release(leased);
     let tried = [keys[0].digest, keys[1].digest];
-    let resting = ring.lease(now, "m", &keys, &tried).unwrap_err();
+    let resting = ring.lease(now, "m", &keys, &except(&tried)).unwrap_err();
     assert_eq!(resting.soonest, None);
     assert_eq!(
-        ring.lease(now, "m", &[], &[]).unwrap_err().soonest,
+        ring.lease(now, "m", &[], &ready()).unwrap_err().soonest,
         None,
         "nor is no key at all"
     );
@@ -188,22 +198,22 @@ fn after_an_accident_one_probe_at_a_time_finds_out() {
     let shaken = rest(Scope::KeyModel, RestKind::Transient, 300);
     ring.report(start, &keys[0].digest, "m", shaken);
     let now = start + Duration::from_secs(5);
-    let probe = ring.lease(now, "m", &keys, &[]).unwrap();
-    let resting = ring.lease(now, "m", &keys, &[]).unwrap_err();
+    let probe = ring.lease(now, "m", &keys, &ready()).unwrap();
+    let resting = ring.lease(now, "m", &keys, &ready()).unwrap_err();
     assert_eq!(resting.kind, RestKind::Transient);
     assert_eq!(resting.soonest, Some(Duration::from_secs(5)));
-    let other_model = ring.lease(now, "n", &keys, &[]).unwrap();
+    let other_model = ring.lease(now, "n", &keys, &ready()).unwrap();
     ring.release(other_model);
-    assert!(ring.lease(now, "m", &keys, &[]).is_err());
+    assert!(ring.lease(now, "m", &keys, &ready()).is_err());
     ring.release(probe);
-    let probe = ring.lease(now, "m", &keys, &[]).unwrap();
+    let probe = ring.lease(now, "m", &keys, &ready()).unwrap();
     ring.report(now, &keys[0].digest, "m", shaken);
     ring.release(probe);
     assert_eq!(take(&mut ring, now, "m", &keys), Err(Some(10)), "doubled");
     let now = now + Duration::from_secs(10);
-    let probe = ring.lease(now, "m", &keys, &[]).unwrap();
+    let probe = ring.lease(now, "m", &keys, &ready()).unwrap();
     ring.report(now, &keys[0].digest, "m", KeyEffect::Success);
-    let free = ring.lease(now, "m", &keys, &[]).unwrap();
+    let free = ring.lease(now, "m", &keys, &ready()).unwrap();
     ring.release(probe);
     ring.release(free);
     assert!(ring.is_idle(now));
@@ -215,7 +225,7 @@ fn a_reload_keeps_rests_and_counts_of_keys_that_stay() {
     let now = Instant::now();
     let mut ring = Keyring::new();
     ring.sync(&keys);
-    let leased = ring.lease(now, "m", &keys, &[]).unwrap();
+    let leased = ring.lease(now, "m", &keys, &ready()).unwrap();
     ring.report(now, &keys[1].digest, "m", asked(60));
     let reread: Vec<_> = vec![samples::key(2), samples::key(3), samples::key(1)];
     ring.sync(&reread);
@@ -232,8 +242,8 @@ fn a_key_that_is_gone_leaves_with_its_last_lease() {
     let now = Instant::now();
     let mut ring = Keyring::new();
     ring.sync(&keys);
-    let first = ring.lease(now, "m", &keys, &[]).unwrap();
-    let second = ring.lease(now, "m", &keys, &[]).unwrap();
+    let first = ring.lease(now, "m", &keys, &ready()).unwrap();
+    let second = ring.lease(now, "m", &keys, &ready()).unwrap();
     ring.release(second);
     ring.sync(&[]);
     assert_eq!(ring.keys.len(), 1);
@@ -320,7 +330,7 @@ fn nothing_that_prints_shows_a_secret() {
     let now = Instant::now();
     let mut ring = Keyring::new();
     ring.sync(&keys);
-    let leased = ring.lease(now, "m", &keys, &[]).unwrap();
+    let leased = ring.lease(now, "m", &keys, &ready()).unwrap();
     let printed = format!("{ring:?} {leased:?} {:?}", ring.list(now));
     assert!(printed.contains("KEY_1") && !printed.contains("secret-1"));
     ring.release(leased);
@@ -407,7 +417,7 @@ proptest! {
                 Step::Lease { model, tried } => {
                     let tried: Vec<Digest> = keys.iter().take(tried).map(|key| key.digest).collect();
                     let name = format!("m{model}");
-                    match ring.lease(now, &name, &keys, &tried) {
+                    match ring.lease(now, &name, &keys, &except(&tried)) {
                         Ok(leased) => {
                             let digest = leased.key().digest;
                             prop_assert!(!tried.contains(&digest));
@@ -469,7 +479,7 @@ proptest! {
         prop_assert_eq!(ring.status(now).in_flight, 0);
         let years = now + Duration::from_secs(86_400);
         prop_assert!(ring.is_idle(years));
-        prop_assert!(ring.lease(years, "m0", &keys, &[]).is_ok(), "no probe is left behind");
+        prop_assert!(ring.lease(years, "m0", &keys, &ready()).is_ok(), "no probe is left behind");
     }
 
     #[test]
