@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use self::loss::Loss;
+use self::tool_names::ToolNames;
 
 #[cfg(test)]
 mod answer_tests;
@@ -18,6 +19,7 @@ pub mod pair;
 mod read;
 #[cfg(test)]
 mod request_tests;
+pub mod tool_names;
 mod write;
 
 /// What a request is encoded for: one route of the model, and what the gateway itself wants of the call.
@@ -45,6 +47,8 @@ pub struct ReplyContext {
     pub now: u64,
     /// The id of an answer that came without one.
     pub fallback_id: String,
+    /// The tools that were sent under other names: those of the [`Encoded`] request that is answered.
+    pub tool_names: ToolNames,
 }
 
 /// A body of the target's protocol, and what could not be said in it.
@@ -54,4 +58,6 @@ pub struct Encoded {
     pub body: Bytes,
     /// What was dropped or changed, as paths into what it was made from.
     pub loss: Loss,
+    /// Of a request: the tools that go up under other names than the client's. The answer's context needs it.
+    pub tool_names: ToolNames,
 }

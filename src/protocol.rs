@@ -13,6 +13,7 @@ pub mod json;
 mod models;
 pub mod openai;
 pub mod raw;
+mod repair;
 mod request;
 pub mod sse;
 mod stream;
@@ -62,6 +63,16 @@ impl Protocol {
         match self {
             Self::OpenAi => openai::rewrite(body, head, rewrite),
             Self::Anthropic => anthropic::rewrite(body, head, rewrite),
+        }
+    }
+
+    /// The body with a result for every tool call of the assistant's that has none, or `None` if none is missing. It is
+    /// for upstreams that refuse such a conversation; everything else stays byte for byte. A result that stands in a
+    /// wrong place, but before the assistant speaks again, counts as there.
+    pub fn with_missing_results(self, body: &RawObject) -> Option<Bytes> {
+        match self {
+            Self::OpenAi => repair::with_missing_results(body, openai::missing_results),
+            Self::Anthropic => repair::with_missing_results(body, anthropic::missing_results),
         }
     }
 

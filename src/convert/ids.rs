@@ -53,11 +53,13 @@ fn source<'a>(told: &'a str, context: &'a ReplyContext) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convert::tool_names::ToolNames;
 
     fn context() -> ReplyContext {
         ReplyContext {
             now: 0,
             fallback_id: "0199.a_b".to_owned(),
+            tool_names: ToolNames::default(),
         }
     }
 

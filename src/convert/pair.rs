@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 
+use super::loss::Loss;
 use super::{Encoded, ReplyContext, Target, anthropic, openai};
 use crate::conversation::{Conversation, Event};
 use crate::error::{FaultKind, GatewayError};
@@ -25,7 +26,8 @@ pub fn encode_request(to: Protocol, conversation: &Conversation, target: &Target
     }
 }
 
-/// Turns a whole answer of one protocol into one of another.
+/// Turns a whole answer of one protocol into one of another. What could not be said is in the loss, as paths into the
+/// upstream's answer.
 pub fn convert_reply(
     from: Protocol,
     to: Protocol,
@@ -98,6 +100,14 @@ impl StreamConverter {
         self.encode(out);
     }
 
+    /// What of the stream could not be said so far, as paths into the upstream's answer put together.
+    pub fn loss(&self) -> &Loss {
+        match &self.encoder {
+            Encoder::OpenAi(encoder) => encoder.loss(),
+            Encoder::Anthropic(encoder) => encoder.loss(),
+        }
+    }
+
     fn encode(&mut self, out: &mut BytesMut) {
         for event in self.events.drain(..) {
             match &mut self.encoder {
@@ -107,3 +117,6 @@ impl StreamConverter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use super::ClientRequest;
 use crate::config::catalog::{Model, Route};
 use crate::conversation::Conversation;
 use crate::convert::loss::Loss;
+use crate::convert::tool_names::ToolNames;
 use crate::convert::{Target, pair};
 use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::Rewrite;
@@ -26,6 +27,8 @@ pub(super) struct Fitted {
     pub(super) body: Bytes,
     /// What the route's protocol cannot say.
     pub(super) loss: Loss,
+    /// The tools that go up under other names than the client's.
+    pub(super) tool_names: ToolNames,
 }
 
 /// Why a request cannot be sent on a route.
@@ -51,6 +54,7 @@ impl Hub {
             return Ok(Fitted {
                 body: same(request, route),
                 loss: Loss::default(),
+                tool_names: ToolNames::default(),
             });
         }
         let conversation = self
@@ -76,6 +80,7 @@ impl Hub {
         Ok(Fitted {
             body: encoded.body,
             loss: encoded.loss,
+            tool_names: encoded.tool_names,
         })
     }
 }

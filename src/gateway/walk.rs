@@ -18,6 +18,7 @@ use crate::config::catalog::{Catalog, Route};
 use crate::config::settings::LogContent;
 use crate::convert::ReplyContext;
 use crate::convert::pair::StreamConverter;
+use crate::convert::tool_names::ToolNames;
 use crate::error::{ErrorKind, GatewayError};
 use crate::routing::keyring::Choice;
 use crate::routing::outcome::{Next, judge};
@@ -37,6 +38,8 @@ pub(super) struct Walk {
     pub(super) catalog: Arc<Catalog>,
     pub(super) exchange: Exchange,
     hub: Hub,
+    /// The tools that the route called last knows by other names.
+    tool_names: ToolNames,
     failures: Failures,
     /// When the first route was tried; what came before was the client's own time.
     began: Instant,
@@ -66,6 +69,7 @@ impl Walk {
             catalog,
             exchange,
             hub: Hub::default(),
+            tool_names: ToolNames::default(),
             failures: Failures::default(),
             began: Instant::now(),
         }
@@ -130,6 +134,7 @@ impl Walk {
             tried.push(engagement.lease.key().digest);
             self.exchange.begin_attempt(route, engagement.lease.key());
             self.exchange.loses(&fitted.loss);
+            self.tool_names = fitted.tool_names.clone();
             match attempt::call(self, &engagement, &fitted, total).await {
                 Outcome::Whole(whole) => return Leg::Whole(self.accept(engagement, whole)),
                 Outcome::Stream(committed) => return Leg::Stream(engagement, committed),
@@ -194,6 +199,7 @@ impl Walk {
         ReplyContext {
             now: now.map_or(0, |since| since.as_secs()),
             fallback_id: self.exchange.request_id().to_owned(),
+            tool_names: self.tool_names.clone(),
         }
     }
 

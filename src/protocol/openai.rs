@@ -3,6 +3,7 @@
 mod answer;
 mod error;
 mod models;
+mod repair;
 mod request;
 pub(super) mod stream;
 mod text;
@@ -12,6 +13,7 @@ pub use models::{model_list, model_object};
 
 pub(super) use answer::read_answer;
 pub(super) use error::{error_body, error_event, is_own_error_shape};
+pub(super) use repair::missing_results;
 pub(super) use request::{read_request, rewrite};
 pub(super) use text::{answer_text, stream_text};
 pub(super) use usage::read as read_usage;

@@ -118,7 +118,7 @@ impl RawObject {
 }
 
 /// Where `part`, a slice of `whole`, lies in it.
-fn span(whole: &str, part: &str) -> Option<Range<usize>> {
+pub(in crate::protocol) fn span(whole: &str, part: &str) -> Option<Range<usize>> {
     let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
     let end = start.checked_add(part.len())?;
     (end <= whole.len()).then_some(start..end)

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use super::stop;
 use crate::conversation::{Block, Reply, Usage};
 use crate::convert::loss::Loss;
+use crate::convert::tool_names::ToolNames;
 use crate::convert::{Encoded, ReplyContext, append, arguments, ids};
 
 /// Writes the answer. Arguments that are no JSON object travel inside one (`convert::arguments`); losses are paths into
@@ -24,6 +25,7 @@ pub fn encode(reply: &Reply, context: &ReplyContext) -> Encoded {
     Encoded {
         body: content.out.freeze(),
         loss: content.loss,
+        tool_names: ToolNames::default(),
     }
 }
 
@@ -119,7 +121,7 @@ impl Content<'_> {
         let id = ids::call_id(CALL, id, self.calls, self.answer, self.context);
         self.string(&id);
         self.raw(r#","name":"#);
-        self.string(name);
+        self.string(self.context.tool_names.original(name));
         self.raw(r#","input":"#);
         self.raw(&input);
         self.raw("}");

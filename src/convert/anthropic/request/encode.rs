@@ -14,6 +14,7 @@ use crate::conversation::{Conversation, Origin, OutputFormat, Tool, ToolChoice};
 use crate::convert::anthropic::request::nested::{self, Nested};
 use crate::convert::loss::Loss;
 use crate::convert::read;
+use crate::convert::tool_names::{self, ToolNames};
 use crate::convert::write::{self, Object};
 use crate::convert::{Encoded, Target};
 use crate::protocol::json;
@@ -53,6 +54,11 @@ pub fn encode(conversation: &Conversation, target: &Target<'_>) -> Encoded {
     Encoded {
         body: Bytes::from(out),
         loss,
+        tool_names: if own {
+            ToolNames::default()
+        } else {
+            tool_names::respelled(conversation, tools::LONGEST_NAME)
+        },
     }
 }
 
@@ -219,7 +225,13 @@ impl<'a> Body<'a> {
         let auto = one_at_a_time.then_some(&ToolChoice::Auto);
         if let Some(choice) = choice.or(auto) {
             let nested = self.nested;
-            tools::write_choice(self.member("tool_choice"), choice, one_at_a_time, nested);
+            tools::write_choice(
+                self.member("tool_choice"),
+                choice,
+                one_at_a_time,
+                nested,
+                own,
+            );
         }
     }
 

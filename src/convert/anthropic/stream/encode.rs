@@ -212,6 +212,7 @@ impl Encoder {
             ),
             BlockStart::ToolCall { id, name } => {
                 let id = ids::call_id(CALL, id, self.calls, &self.answer, &self.context);
+                let name = self.context.tool_names.original(name);
                 let call = Call {
                     position: self.calls,
                     ..Call::default()

@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use super::finish;
 use crate::conversation::{Block, Reply, StopReason, Usage};
 use crate::convert::loss::Loss;
+use crate::convert::tool_names::ToolNames;
 use crate::convert::{Encoded, ReplyContext, append, ids};
 
 /// Writes the answer. All its text is one content, its reasoning one `reasoning_content`; losses are paths into the
@@ -38,6 +39,7 @@ pub fn encode(reply: &Reply, context: &ReplyContext) -> Encoded {
     Encoded {
         body: out.freeze(),
         loss,
+        tool_names: ToolNames::default(),
     }
 }
 
@@ -82,7 +84,7 @@ impl Message {
                 } => {
                     message.call(
                         &ids::call_id(CALL, id, message.calls, &reply.id, context),
-                        name,
+                        context.tool_names.original(name),
                         arguments,
                     );
                 }

@@ -1,5 +1,6 @@
 //! From the hub to the body of a chat completion request: the members of the request itself.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use super::LIMITS;
 use crate::conversation::Origin;
 use crate::conversation::{Conversation, Extra};
 use crate::convert::read;
+use crate::convert::tool_names::{self, ToolNames};
 use crate::convert::write::{self, Array, Object};
 use crate::convert::{Encoded, Target};
 
@@ -25,6 +27,9 @@ const NEVER_DEFAULTED: [&str; 4] = ["model", "messages", "stream", "stream_optio
 
 /// Spellings of one and the same thing: a default for one would contradict another that is there.
 const SAME: [&[&str]; 2] = [&LIMITS, &["reasoning_effort", "reasoning", "thinking"]];
+
+/// Longest name of a tool, in characters.
+const LONGEST_TOOL: usize = 64;
 
 /// Longest `user` that OpenAI takes, in characters.
 const LONGEST_USER: usize = 64;
@@ -44,6 +49,11 @@ pub fn encode(conversation: &Conversation, target: &Target<'_>) -> Encoded {
         out,
         written: HashSet::new(),
         report: Report::new(conversation.origin),
+    };
+    let tool_names = if request.own {
+        ToolNames::default()
+    } else {
+        tool_names::respelled(conversation, LONGEST_TOOL)
     };
     request.string("model", target.model);
     request.name("messages");
@@ -65,6 +75,16 @@ pub fn encode(conversation: &Conversation, target: &Target<'_>) -> Encoded {
     Encoded {
         body: Bytes::from(out),
         loss: report.finish(),
+        tool_names,
+    }
+}
+
+/// A tool's name as OpenAI takes it. A client of this protocol has it as it wants it.
+fn tool_name(name: &str, own: bool) -> Cow<'_, str> {
+    if own {
+        Cow::Borrowed(name)
+    } else {
+        tool_names::fit(name, LONGEST_TOOL)
     }
 }
 

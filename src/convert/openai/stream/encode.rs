@@ -120,6 +120,7 @@ impl Encoder {
             BlockStart::ToolCall { id, name } => {
                 let place = running.calls();
                 let id = ids::call_id(CALL, id, place, &self.answer, &self.context);
+                let name = self.context.tool_names.original(name);
                 Kind::Call {
                     index: running.call(&id, name, out),
                     filled: false,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::tools;
 use super::turns::{Arranged, Message, Part};
 use super::typed;
 use crate::conversation::{Block, CacheMark, Document, Image, Media, Path, Role, ToolResult};
@@ -120,7 +121,7 @@ impl Blocks<'_> {
             } => {
                 let mut object = typed(out, "tool_use");
                 object.string(out, "id", &tool_id(id));
-                object.string(out, "name", name);
+                object.string(out, "name", &tools::name(name, self.own));
                 object.name(out, "input");
                 self.input(out, arguments, path);
                 self.finish(out, object, cache.as_ref(), path);

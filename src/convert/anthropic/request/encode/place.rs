@@ -1,6 +1,6 @@
 //! Where the client finds in its own request what the report names.
 
-use crate::conversation::{Block, Origin, Path, Turn};
+use crate::conversation::{Block, Origin, Path, Tool, Turn};
 
 /// The places of a turn's blocks. Other protocols keep some of them outside of a message's content.
 pub(super) fn blocks(origin: Origin, turn: &Turn) -> impl Iterator<Item = (&Block, Path)> {
@@ -22,6 +22,16 @@ pub(super) fn blocks(origin: Origin, turn: &Turn) -> impl Iterator<Item = (&Bloc
         };
         (block, place)
     })
+}
+
+/// The name of a tool in a request of OpenAI's, the forerunner `functions` included.
+pub(super) fn tool_name(tool: &Tool) -> Path {
+    let path = &tool.path;
+    if path.starts_with("functions") {
+        format!("{path}.name")
+    } else {
+        format!("{path}.function.name")
+    }
 }
 
 /// What a member is called by the client.

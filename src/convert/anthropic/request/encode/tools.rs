@@ -1,12 +1,18 @@
 //! Tools and the choice among them.
 
-use super::typed;
+use std::borrow::Cow;
+
+use super::{place, typed};
 use crate::conversation::{CacheMark, Conversation, Json, Origin, Tool, ToolChoice, ToolKind};
 use crate::convert::anthropic::request::nested::Nested;
 use crate::convert::loss::Loss;
 use crate::convert::read;
+use crate::convert::tool_names;
 use crate::convert::write::{self, Object};
 use crate::protocol::json;
+
+/// Longest name of a tool.
+pub(super) const LONGEST_NAME: usize = 128;
 
 /// The schema of a tool that takes nothing.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -24,9 +30,18 @@ pub(super) fn offered<'a>(conversation: &'a Conversation, loss: &mut Loss) -> Ve
     offered.collect()
 }
 
+/// A tool's name as the provider takes it. A client of this protocol has it as it wants it.
+pub(super) fn name(name: &str, own: bool) -> Cow<'_, str> {
+    if own {
+        Cow::Borrowed(name)
+    } else {
+        tool_names::fit(name, LONGEST_NAME)
+    }
+}
+
 /// Writes one tool.
 pub(super) fn write(out: &mut Vec<u8>, tool: &Tool, own: bool, loss: &mut Loss) {
-    let (name, description, parameters, strict, cache, extras) = match &tool.kind {
+    let (told, description, parameters, strict, cache, extras) = match &tool.kind {
         ToolKind::Server { value, .. } => {
             write::raw(out, value.as_str());
             return;
@@ -41,7 +56,11 @@ pub(super) fn write(out: &mut Vec<u8>, tool: &Tool, own: bool, loss: &mut Loss) 
         } => (name, description, parameters, strict, cache, extras),
     };
     let mut object = Object::begin(out);
-    object.string(out, "name", name);
+    let sent = name(told, own);
+    if let Cow::Owned(_) = sent {
+        loss.changed(place::tool_name(tool));
+    }
+    object.string(out, "name", &sent);
     if let Some(description) = description {
         object.string(out, "description", description);
     }
@@ -121,6 +140,7 @@ pub(super) fn write_choice(
     choice: &ToolChoice,
     one_at_a_time: bool,
     nested: &Nested<'_>,
+    own: bool,
 ) {
     let kind = match choice {
         ToolChoice::Auto => "auto",
@@ -129,8 +149,8 @@ pub(super) fn write_choice(
         ToolChoice::Named(_) => "tool",
     };
     let mut object = typed(out, kind);
-    if let ToolChoice::Named(name) = choice {
-        object.string(out, "name", name);
+    if let ToolChoice::Named(wanted) = choice {
+        object.string(out, "name", &name(wanted, own));
     }
     if one_at_a_time && *choice != ToolChoice::None {
         object.raw(out, "disable_parallel_tool_use", "true");

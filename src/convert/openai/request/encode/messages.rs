@@ -3,6 +3,7 @@
 use super::extras::{self, OfMessage};
 use super::parts::{self, Item};
 use super::report::Report;
+use super::tool_name;
 use crate::conversation::{Block, CacheMark, Conversation, Media, Role, ToolResult, Turn};
 use crate::convert::arguments;
 use crate::convert::read;
@@ -200,7 +201,7 @@ impl<'a> Messages<'a, '_> {
         }
         call.name(out, kind);
         let mut inner = Object::begin(out);
-        inner.string(out, "name", name);
+        inner.string(out, "name", &tool_name(name, self.report.own()));
         match arguments::unwrap(arguments).filter(|_| !self.report.own()) {
             Some(text) => inner.string(out, member, &text),
             None => inner.string(out, member, arguments),

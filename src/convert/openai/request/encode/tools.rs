@@ -1,6 +1,8 @@
 //! The tools that a request offers, and which of them it wants called.
 
-use super::{Request, extras};
+use std::borrow::Cow;
+
+use super::{Request, extras, tool_name};
 use crate::conversation::{CacheMark, Extra, Json, Tool, ToolChoice, ToolKind};
 use crate::convert::read;
 use crate::convert::write::{Array, Object};
@@ -50,8 +52,12 @@ fn write_tool(request: &mut Request<'_>, tool: &Tool) {
             cache,
             extras: own_extras,
         } => {
+            let sent = tool_name(name, request.own);
+            if let Cow::Owned(_) = sent {
+                request.report.changed(format!("{}.name", tool.path));
+            }
             let function = Function {
-                name,
+                name: &sent,
                 description: description.as_deref(),
                 parameters: parameters.as_ref(),
                 strict: *strict,
@@ -164,7 +170,7 @@ fn named(request: &mut Request<'_>, tools: &[&Tool], name: &str) {
     object.string(out, "type", kind);
     object.name(out, kind);
     let mut inner = Object::begin(out);
-    inner.string(out, "name", name);
+    inner.string(out, "name", &tool_name(name, request.own));
     let place = format!("{HOLDER}.{kind}");
     extras::write(extras::within(members, &place), &mut inner, out);
     inner.end(out);
