@@ -18,7 +18,7 @@ use crate::actors::ledger::{Ledger, Ring};
 use crate::config::catalog::{Catalog, Provider};
 use crate::routing::keyring::{KeyView, RingStatus};
 
-pub use shell::{Acquire, KeyPoolShell, Lease, Report, Soonest};
+pub use shell::{Acquire, KeyPoolShell, Learn, Lease, Report, Soonest};
 
 /// Between two looks at whether a provider that is gone has become idle.
 const RETIRE_EVERY: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ impl Handler<Sync> for KeyPool {
         if let Some(handle) = self.retiring.take() {
             context.cancel_future(handle);
         }
-        while !self.ring.sync(&sync.provider.ring) {
+        while !self.ring.sync(&sync.provider) {
             self.ring = self.ledger.ring(&self.provider);
         }
     }

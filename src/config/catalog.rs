@@ -151,6 +151,8 @@ pub struct Provider {
     pub wants_max_completion_tokens: bool,
     /// Own limits of the provider, over all clients.
     pub limits: Limits,
+    /// Calls that one key may have under way; `None`: any number.
+    pub max_in_flight_per_key: Option<u64>,
 }
 
 /// One key of a provider.

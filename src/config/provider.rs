@@ -73,6 +73,8 @@ pub(crate) struct ProviderFile {
     pub(crate) cooldown: Option<Duration>,
     /// Limits over all clients.
     pub(crate) limits: Limits,
+    /// Calls that one key may have under way.
+    pub(crate) max_in_flight_per_key: Option<u64>,
     /// Rest of a key for one upstream model.
     pub(crate) model_cooldowns: BTreeMap<String, Duration>,
     /// `error_handling` by status.
@@ -132,6 +134,7 @@ impl ProviderFile {
             wants_max_completion_tokens: request.wants_max_completion_tokens,
             cooldown: rates.cooldown,
             limits: rates.limits,
+            max_in_flight_per_key: rates.max_in_flight_per_key,
             model_cooldowns: behaviour::model_cooldowns(members, report),
             error_rules: behaviour::error_handling(members, report),
             bad_key_phrases: members

@@ -7,7 +7,7 @@ use awc::http::header::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::actors::key_pool::{KeyPoolShell, Lease, Report};
+use crate::actors::key_pool::{KeyPoolShell, Learn, Lease, Report};
 use crate::error::{FaultKind, Phase};
 use crate::protocol::{UpstreamError, UsageReport};
 use crate::routing::outcome::{self, Failure, KeyEffect};
@@ -41,6 +41,24 @@ impl Engagement {
             self.lease.settle(report.usage.billed());
         }
         self.report(KeyEffect::Success);
+    }
+
+    /// Tells the pool what the head of a success says is left for the key.
+    pub(super) fn learn(&self, response: &Response, max_cooldown: Duration) {
+        let headers = response.headers();
+        let tells = |name: &HeaderName| name.as_str().contains("ratelimit");
+        if !response.status().is_success() || !headers.keys().any(tells) {
+            return;
+        }
+        let header = |name: &str| headers.get(name)?.to_str().ok();
+        if let Some(headroom) = outcome::headroom(header, SystemTime::now()) {
+            self.pool.do_send(Learn {
+                digest: self.lease.key().digest,
+                model: self.route.model.clone(),
+                effect: outcome::spent(&headroom, &self.route, max_cooldown),
+                headroom,
+            });
+        }
     }
 
     /// Tells the pool what the call means for the key.
@@ -133,6 +151,9 @@ pub(super) async fn call(
         },
     )
     .await;
+    if let Ok(response) = &sent {
+        engagement.learn(response, walk.gateway.settings.max_cooldown);
+    }
     match sent {
         Err(SendFault { kind, message }) => FailedCall::fault(kind, message),
         Ok(response) if !response.status().is_success() => {

@@ -2,6 +2,8 @@
 //! It holds labels and digests, never a secret, and has no clock of its own.
 
 mod choice;
+mod lease;
+mod news;
 mod rest;
 mod view;
 
@@ -13,7 +15,9 @@ use std::time::{Duration, Instant};
 use crate::config::catalog::ProviderKey;
 use crate::secret::Digest;
 
-use super::outcome::{KeyEffect, RestKind, Scope};
+use super::outcome::{Headroom, KeyEffect, RestKind, Scope};
+use lease::List;
+use news::News;
 use rest::{Due, Rest};
 
 pub use choice::Choice;
@@ -21,6 +25,9 @@ pub use view::{KeyView, RingStatus};
 
 /// Rests of so many models per key are kept before the ones that are over are thrown away.
 const MODELS_KEPT: usize = 32;
+
+/// Nobody knows when a call of a busy key ends; so long is a fair guess, as for the slots of a client.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// The keys of one provider.
 #[derive(Default)]
@@ -32,6 +39,8 @@ pub struct Keyring {
     last: Option<Digest>,
     /// The provider as a whole.
     rest: Rest,
+    /// Calls that one key may have under way.
+    most_in_flight: Option<u64>,
     leases: u64,
     in_flight: u64,
 }
@@ -45,6 +54,8 @@ struct KeyState {
     rest: Rest,
     /// By the upstream's name of the model.
     models: HashMap<String, Rest>,
+    /// What the upstream said is left, by its name of the model.
+    news: HashMap<String, News>,
 }
 
 /// How a key came in, and so how it leaves.
@@ -56,24 +67,6 @@ enum Standing {
     Guest,
     /// The latest sync did not name it; it leaves with its last lease.
     Retired,
-}
-
-/// A list of keys, told from others by its ends and length: a route's list keeps its turn over reloads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct List {
-    first: Digest,
-    last: Digest,
-    length: usize,
-}
-
-impl List {
-    fn of(keys: &[Arc<ProviderKey>]) -> Option<Self> {
-        Some(Self {
-            first: keys.first()?.digest,
-            last: keys.last()?.digest,
-            length: keys.len(),
-        })
-    }
 }
 
 /// A key taken for one call. It goes back by [`Keyring::release`], once.
@@ -95,15 +88,6 @@ impl fmt::Debug for Leased {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Leased({})", self.key.label)
     }
-}
-
-/// A key that may be leased.
-struct Candidate<'k> {
-    key: &'k Arc<ProviderKey>,
-    /// Its place, counted from the turn.
-    offset: usize,
-    /// When its rest ends.
-    at: Instant,
 }
 
 /// No key can be had now.
@@ -137,57 +121,9 @@ impl Keyring {
         self.turns.clear();
     }
 
-    /// Takes a key of `allowed` as the choice says; of several that would do equally well, the next in turn.
-    ///
-    /// # Errors
-    ///
-    /// [`Resting`] if none can be had.
-    pub fn lease(
-        &mut self,
-        now: Instant,
-        model: &str,
-        allowed: &[Arc<ProviderKey>],
-        choice: &Choice,
-    ) -> Result<Leased, Resting> {
-        let start = self.turn(allowed);
-        let provider = self.rest.due(now);
-        let mut best: Option<Candidate<'_>> = None;
-        let mut soonest: Option<Due> = None;
-        let (before, after) = allowed.split_at_checked(start).unwrap_or((&[], allowed));
-        for (offset, key) in after.iter().chain(before).enumerate() {
-            if !choice.names(&key.digest) {
-                continue;
-            }
-            let state = admit(&mut self.keys, key);
-            let due = Due::both(provider, state.due(now, model));
-            if let Some(due) = due.filter(|due| !choice.disregards(due.kind)) {
-                soonest = sooner(soonest, due);
-                continue;
-            }
-            let at = due.map_or(now, |due| due.at);
-            if best.as_ref().is_none_or(|best| at < best.at) {
-                best = Some(Candidate { key, offset, at });
-            }
-        }
-        match best {
-            Some(Candidate { key, offset, .. }) => {
-                self.pass_turn(allowed, start.saturating_add(offset), key.digest);
-                Ok(self.take(key, model))
-            }
-            None => Err(resting(now, soonest)),
-        }
-    }
-
-    fn take(&mut self, key: &Arc<ProviderKey>, model: &str) -> Leased {
-        self.leases = self.leases.wrapping_add(1);
-        self.in_flight = self.in_flight.saturating_add(1);
-        let state = admit(&mut self.keys, key);
-        state.in_flight = state.in_flight.saturating_add(1);
-        Leased {
-            key: Arc::clone(key),
-            number: self.leases,
-            is_probe: state.claim(model, self.leases),
-        }
+    /// How many calls each key may have under way; `None`: any number.
+    pub fn limit_in_flight(&mut self, most: Option<u64>) {
+        self.most_in_flight = most;
     }
 
     /// Gives a key back. What the call came to is [`report`](Self::report)ed apart, if it came to anything.
@@ -239,6 +175,18 @@ impl Keyring {
         rest.add(now, kind, duration, asked);
     }
 
+    /// What the upstream says is left for a key and a model. Keys that have left are passed over.
+    pub fn learn(&mut self, now: Instant, digest: &Digest, model: &str, headroom: Headroom) {
+        if let Some(state) = self.keys.get_mut(digest) {
+            if state.news.len() >= MODELS_KEPT {
+                state.news.retain(|_, news| news.left(now).is_some());
+            }
+            state
+                .news
+                .insert(model.to_owned(), News::new(now, headroom));
+        }
+    }
+
     /// A provider's rest is what its file asked for and ends by time alone.
     fn succeed(&mut self, now: Instant, digest: &Digest, model: &str) {
         let Some(state) = self.keys.get_mut(digest) else {
@@ -264,8 +212,8 @@ impl Keyring {
         let mut soonest = None;
         for key in allowed {
             let state = self.keys.get(&key.digest);
-            let due = Due::both(provider, state.and_then(|state| state.due(now, model)))?;
-            soonest = sooner(soonest, due);
+            let due = state.and_then(|state| state.due(now, model, self.most_in_flight));
+            soonest = sooner(soonest, Due::both(provider, due)?);
         }
         soonest.map(|due| resting(now, Some(due)))
     }
@@ -287,28 +235,6 @@ impl Keyring {
             state.models.clear();
         }
     }
-
-    fn turn(&self, allowed: &[Arc<ProviderKey>]) -> usize {
-        let Some(list) = List::of(allowed) else {
-            return 0;
-        };
-        if let Some(turn) = self.turns.get(&list) {
-            return *turn;
-        }
-        allowed
-            .iter()
-            .position(|key| Some(key.digest) == self.last)
-            .map_or(0, |position| position.saturating_add(1) % list.length)
-    }
-
-    /// `taken` counts from the beginning of the list and may go round it.
-    fn pass_turn(&mut self, allowed: &[Arc<ProviderKey>], taken: usize, digest: Digest) {
-        self.last = Some(digest);
-        if let Some(list) = List::of(allowed) {
-            let next = taken.saturating_add(1) % list.length;
-            self.turns.insert(list, next);
-        }
-    }
 }
 
 impl fmt::Debug for Keyring {
@@ -323,9 +249,18 @@ impl fmt::Debug for Keyring {
 }
 
 impl KeyState {
-    fn due(&self, now: Instant, model: &str) -> Option<Due> {
+    /// Why it may not be called; a key at its cap counts as banned until one of its calls may have ended.
+    fn due(&self, now: Instant, model: &str, most_in_flight: Option<u64>) -> Option<Due> {
         let for_model = self.models.get(model).and_then(|rest| rest.due(now));
-        Due::both(self.rest.due(now), for_model)
+        let busy = self.is_busy(most_in_flight).then(|| Due {
+            at: now + BUSY,
+            kind: RestKind::Banned,
+        });
+        Due::both(Due::both(self.rest.due(now), for_model), busy)
+    }
+
+    fn is_busy(&self, most_in_flight: Option<u64>) -> bool {
+        most_in_flight.is_some_and(|most| self.in_flight >= most)
     }
 
     fn claim(&mut self, model: &str, lease: u64) -> bool {
@@ -344,6 +279,7 @@ fn admit<'k>(keys: &'k mut HashMap<Digest, KeyState>, key: &ProviderKey) -> &'k 
         in_flight: 0,
         rest: Rest::default(),
         models: HashMap::new(),
+        news: HashMap::new(),
     })
 }
 

@@ -1,6 +1,8 @@
 //! What a failed call means for the key and for the request: the table of failures, as one pure function.
 //! It knows no HTTP client, and it waits for nothing; who calls it does what it says.
 
+mod headroom;
+mod limits;
 mod recognise;
 mod wait;
 
@@ -10,6 +12,7 @@ use crate::config::catalog::{ErrorAction, ErrorRule, Provider, Route};
 use crate::error::{FaultKind, Phase};
 use crate::protocol::UpstreamError;
 
+pub use headroom::{Headroom, headroom, spent};
 pub use wait::{retry_after, retry_after_header};
 
 /// One failed call, as far as it got.

@@ -51,6 +51,7 @@ pub(crate) fn provider(name: &str, count: usize) -> Provider {
         wants_max_completion_tokens: false,
         required_parameters: Vec::new(),
         limits: Limits::default(),
+        max_in_flight_per_key: None,
     }
 }
 

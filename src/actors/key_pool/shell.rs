@@ -10,7 +10,7 @@ use actix::{Actor, Context, Handler, Message};
 use crate::actors::ledger::{Held, Ledger, Ring};
 use crate::config::catalog::{ProviderKey, Route};
 use crate::routing::keyring::{Choice, Resting};
-use crate::routing::outcome::KeyEffect;
+use crate::routing::outcome::{Headroom, KeyEffect};
 use crate::secret::Digest;
 
 /// Answers for one provider on one worker.
@@ -87,6 +87,38 @@ impl Handler<Report> for KeyPoolShell {
             effect,
         } = report;
         self.ring.report(Instant::now(), &digest, &model, effect);
+    }
+}
+
+/// Tells what the head of an answer says is left for a key. A fact, too.
+#[derive(Debug)]
+pub struct Learn {
+    /// The key.
+    pub digest: Digest,
+    /// The upstream's name of the model.
+    pub model: String,
+    /// What is left.
+    pub headroom: Headroom,
+    /// What that does to the key: it rests if nothing is left.
+    pub effect: KeyEffect,
+}
+
+impl Message for Learn {
+    type Result = ();
+}
+
+impl Handler<Learn> for KeyPoolShell {
+    type Result = ();
+
+    fn handle(&mut self, learn: Learn, _: &mut Context<Self>) {
+        let Learn {
+            digest,
+            model,
+            headroom,
+            effect,
+        } = learn;
+        self.ring
+            .learn(Instant::now(), &digest, &model, headroom, effect);
     }
 }
 

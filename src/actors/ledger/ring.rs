@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::config::catalog::{Limits, ProviderKey, Route};
+use crate::config::catalog::{Limits, Provider, ProviderKey, Route};
 use crate::routing::keyring::{Choice, KeyView, Keyring, Leased, Resting, RingStatus};
-use crate::routing::outcome::{KeyEffect, RestKind};
+use crate::routing::outcome::{Headroom, KeyEffect, RestKind};
 use crate::routing::window::{Admission, Window};
 use crate::secret::Digest;
 
@@ -101,16 +101,33 @@ impl Ring {
         self.lock().keyring.report(now, digest, model, effect);
     }
 
+    /// What an answer's head told: what is left for the key, and what that does to it.
+    pub(in crate::actors) fn learn(
+        &self,
+        now: Instant,
+        digest: &Digest,
+        model: &str,
+        headroom: Headroom,
+        effect: KeyEffect,
+    ) {
+        let mut state = self.lock();
+        state.keyring.learn(now, digest, model, headroom);
+        state.keyring.report(now, digest, model, effect);
+    }
+
     /// When a route's first key can be had; `None`: now, or the route has none.
     pub(in crate::actors) fn soonest(&self, now: Instant, route: &Route) -> Option<Resting> {
         self.lock().keyring.soonest(now, &route.model, &route.keys)
     }
 
-    /// Takes the keys of a new catalog over; false: the ring is retired.
-    pub(in crate::actors) fn sync(&self, keys: &[Arc<ProviderKey>]) -> bool {
+    /// Takes the keys of a new catalog over, and how they may be used; false: the ring is retired.
+    pub(in crate::actors) fn sync(&self, provider: &Provider) -> bool {
         let mut state = self.lock();
         if !state.retired {
-            state.keyring.sync(keys);
+            state.keyring.sync(&provider.ring);
+            state
+                .keyring
+                .limit_in_flight(provider.max_in_flight_per_key);
         }
         !state.retired
     }
@@ -155,7 +172,6 @@ fn full(retry_after: Duration) -> Resting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::catalog::Provider;
     use crate::routing::samples;
 
     fn ready() -> Choice {

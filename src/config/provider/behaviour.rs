@@ -110,6 +110,7 @@ fn status_number(node: &Node<'_>, report: &mut Report) -> Option<u16> {
 pub(super) struct RateLimiting {
     pub(super) cooldown: Option<Duration>,
     pub(super) limits: Limits,
+    pub(super) max_in_flight_per_key: Option<u64>,
 }
 
 /// Reads `rate_limiting`; its limits hold unless `enabled` is false, its cooldown always.
@@ -128,7 +129,9 @@ pub(super) fn rate_limiting(members: &mut Members<'_>, report: &mut Report) -> R
         tokens_per_minute: limit("tokens_per_minute"),
         concurrent_requests: limit("concurrent_requests"),
     };
+    let max_in_flight_per_key = limit("max_in_flight_per_key");
     RateLimiting {
+        max_in_flight_per_key,
         cooldown: section.cooldown("cooldown_seconds", report),
         limits,
     }

@@ -166,6 +166,20 @@ fn limits_hold_unless_they_are_switched_off() {
 }
 
 #[test]
+fn a_cap_for_each_key_is_read_beside_the_limits_for_all() {
+    let cap = |members: &str| {
+        good(&format!(
+            r#"{{"endpoints": {{"base_url": "https://h"}}, "rate_limiting": {{{members}}}}}"#
+        ))
+        .max_in_flight_per_key
+    };
+    assert_eq!(cap(r#""max_in_flight_per_key": 4"#), Some(4));
+    assert_eq!(cap(r#""max_in_flight_per_key": 0"#), None);
+    assert_eq!(cap(r#""enabled": false, "max_in_flight_per_key": 4"#), None);
+    assert_eq!(cap(""), None);
+}
+
+#[test]
 fn the_new_members_are_read() {
     let file = good(
         r#"{"endpoints": {"base_url": "https://h"}, "stream_usage": false, "strip_betas": ["a-1"],

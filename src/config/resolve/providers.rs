@@ -59,6 +59,7 @@ pub(super) fn resolve<'library>(
         wants_max_completion_tokens: file.wants_max_completion_tokens,
         required_parameters: file.required_parameters.clone(),
         limits: file.limits,
+        max_in_flight_per_key: file.max_in_flight_per_key,
     };
     Resolved {
         file,

@@ -1,5 +1,7 @@
 //! Rotation, rests, reloads; and random schedules that no ring may survive with a false count.
 
+mod headroom;
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

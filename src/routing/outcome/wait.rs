@@ -3,67 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
-
-/// Names of limits whose `-remaining` and `-reset` headers are looked at.
-const LIMITS: [(&str, &str); 15] = [
-    (
-        "x-ratelimit-remaining-requests",
-        "x-ratelimit-reset-requests",
-    ),
-    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
-    (
-        "x-ratelimit-remaining-project-tokens",
-        "x-ratelimit-reset-project-tokens",
-    ),
-    (
-        "x-ratelimit-remaining-requests-minute",
-        "x-ratelimit-reset-requests-minute",
-    ),
-    (
-        "x-ratelimit-remaining-requests-day",
-        "x-ratelimit-reset-requests-day",
-    ),
-    (
-        "x-ratelimit-remaining-tokens-minute",
-        "x-ratelimit-reset-tokens-minute",
-    ),
-    (
-        "x-ratelimit-remaining-tokens-day",
-        "x-ratelimit-reset-tokens-day",
-    ),
-    ("x-ratelimit-remaining", "x-ratelimit-reset"),
-    ("ratelimit-remaining", "ratelimit-reset"),
-    (
-        "anthropic-ratelimit-requests-remaining",
-        "anthropic-ratelimit-requests-reset",
-    ),
-    (
-        "anthropic-ratelimit-tokens-remaining",
-        "anthropic-ratelimit-tokens-reset",
-    ),
-    (
-        "anthropic-ratelimit-input-tokens-remaining",
-        "anthropic-ratelimit-input-tokens-reset",
-    ),
-    (
-        "anthropic-ratelimit-output-tokens-remaining",
-        "anthropic-ratelimit-output-tokens-reset",
-    ),
-    (
-        "anthropic-priority-input-tokens-remaining",
-        "anthropic-priority-input-tokens-reset",
-    ),
-    (
-        "anthropic-ratelimit-unified-remaining",
-        "anthropic-ratelimit-unified-reset",
-    ),
-];
-
-/// Numbers from here on are seconds since 1970, not seconds from now.
-const EARLIEST_TIMESTAMP: f64 = 1_000_000_000.0;
-/// Numbers from here on are milliseconds since 1970.
-const EARLIEST_MILLISECONDS: f64 = 100_000_000_000.0;
+use super::limits::{LIMITS, Names, PRIORITY, count, reset_time, seconds, until};
 
 /// The time that an upstream's answer asks for; `None` if it names none that can be read.
 ///
@@ -99,11 +39,14 @@ pub fn retry_after_header<'h>(
 fn reset<'h>(header: impl Fn(&str) -> Option<&'h str>, now: SystemTime) -> Option<Duration> {
     let mut used_up: Option<Duration> = None;
     let mut untold: Option<Duration> = None;
-    for (remaining, reset) in LIMITS {
-        let Some(time) = header(reset).and_then(|value| reset_time(value.trim(), now)) else {
+    for Names {
+        remaining, reset, ..
+    } in LIMITS.into_iter().chain(PRIORITY)
+    {
+        let Some(time) = header(reset).and_then(|value| reset_time(value, now)) else {
             continue;
         };
-        match header(remaining).and_then(|value| value.trim().parse::<f64>().ok()) {
+        match header(remaining).and_then(count) {
             Some(left) if left <= 0.0 => used_up = used_up.max(Some(time)),
             Some(_) => {}
             None => untold = Some(untold.map_or(time, |known| known.min(time))),
@@ -112,68 +55,10 @@ fn reset<'h>(header: impl Fn(&str) -> Option<&'h str>, now: SystemTime) -> Optio
     used_up.or(untold)
 }
 
-/// A reset time in any spelling: seconds, a time since 1970, `6m0s`, RFC 3339, an HTTP date.
-fn reset_time(value: &str, now: SystemTime) -> Option<Duration> {
-    if let Ok(number) = value.parse::<f64>() {
-        let since_epoch = if number >= EARLIEST_MILLISECONDS {
-            seconds(number / 1000.0)?
-        } else if number >= EARLIEST_TIMESTAMP {
-            seconds(number)?
-        } else {
-            return seconds(number);
-        };
-        return Some(until(SystemTime::UNIX_EPOCH.checked_add(since_epoch)?, now));
-    }
-    if let Some(duration) = compound_duration(value) {
-        return Some(duration);
-    }
-    let date = match value.parse::<Timestamp>() {
-        Ok(timestamp) => SystemTime::from(timestamp),
-        Err(_) => httpdate::parse_http_date(value).ok()?,
-    };
-    Some(until(date, now))
-}
-
-/// Numbers with units, such as `1s`, `6m0s`, `20ms`, `1h2m3.5s`.
-fn compound_duration(value: &str) -> Option<Duration> {
-    let mut rest = value;
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let number_end =
-            rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
-        let (number, tail) = rest.split_at_checked(number_end)?;
-        let unit_end = tail
-            .find(|character: char| character.is_ascii_digit())
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at_checked(unit_end)?;
-        let factor = match unit.trim() {
-            "d" => 86_400.0,
-            "h" => 3_600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" | "μs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        total += number.parse::<f64>().ok()? * factor;
-        rest = tail;
-    }
-    (!value.is_empty()).then(|| seconds(total)).flatten()
-}
-
-/// `None` for what is negative, infinite or no number.
-fn seconds(number: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(number).ok()
-}
-
-fn until(date: SystemTime, now: SystemTime) -> Duration {
-    date.duration_since(now).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routing::outcome::limits::compound_duration;
 
     /// 2026-11-22T12:00:00Z.
     const NOW: u64 = 1_795_348_800;
