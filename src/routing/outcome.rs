@@ -207,13 +207,21 @@ fn refused(status: u16, error: Option<&UpstreamError>, provider: &Provider) -> R
             return Row::new(Class::BadKey, Some(401));
         }
     }
-    if let (429, Some(error)) = (status, error) {
-        if recognise::is_out_of_quota(error) {
-            return Row::new(Class::Quota, Some(402));
-        }
-        if recognise::is_larger_than_limit(error) {
-            return Row::new(Class::ContextLength, None);
-        }
+    if let (400 | 429, Some(error)) = (status, error)
+        && recognise::is_out_of_quota(error)
+    {
+        return Row::new(Class::Quota, Some(402));
+    }
+    if let (429, Some(error)) = (status, error)
+        && recognise::is_larger_than_limit(error)
+    {
+        return Row::new(Class::ContextLength, None);
+    }
+    // Some servers refuse a long prompt with a 500: the name tells, words alone might be about anything.
+    if let (500.., Some(error)) = (status, error)
+        && recognise::is_named_context_length(error)
+    {
+        return Row::new(Class::ContextLength, None);
     }
     let class = match status {
         400 | 409 | 413 | 422 => Class::ClientFault,

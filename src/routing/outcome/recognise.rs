@@ -3,15 +3,17 @@
 
 use crate::protocol::UpstreamError;
 
-const CONTEXT_LENGTH_NAMES: [&str; 5] = [
+const CONTEXT_LENGTH_NAMES: [&str; 7] = [
     "context_length_exceeded",
     "context_window_exceeded",
     "exceed_context_size_error",
     "model_max_prompt_tokens_exceeded",
     "max_context_length_exceeded",
+    "string_above_max_length",
+    "tokens_limit_reached",
 ];
 
-const CONTEXT_LENGTH_PHRASES: [&str; 14] = [
+const CONTEXT_LENGTH_PHRASES: [&str; 22] = [
     "maximum context length",
     "max context length",
     "context length exceeded",
@@ -26,6 +28,14 @@ const CONTEXT_LENGTH_PHRASES: [&str; 14] = [
     "reduce the length of the messages",
     "too many tokens",
     "model_context_window_exceeded",
+    "maximum model length",
+    "too long to fit into the model",
+    "context window exceeds limit",
+    "exceeded model token limit",
+    "greater than the context length",
+    "prompt token count of",
+    "range of input length should be",
+    "too large for model with",
 ];
 
 /// One request that alone is larger than a minute's allowance; some say 429 to it, some 413.
@@ -43,7 +53,7 @@ const CONTENT_POLICY_NAMES: [&str; 9] = [
     "prohibited_content",
 ];
 
-const CONTENT_POLICY_PHRASES: [&str; 9] = [
+const CONTENT_POLICY_PHRASES: [&str; 10] = [
     "content policy",
     "content filtering policy",
     "content management policy",
@@ -53,21 +63,33 @@ const CONTENT_POLICY_PHRASES: [&str; 9] = [
     "safety system",
     "violates usage guidelines",
     "content exists risk",
+    "unsafe or sensitive content",
 ];
 
 const BAD_KEY_NAMES: [&str; 2] = ["api_key_invalid", "invalid_api_key"];
 
-const OUT_OF_QUOTA_NAMES: [&str; 3] = [
+const OUT_OF_QUOTA_NAMES: [&str; 5] = [
     "insufficient_quota",
+    "insufficient_balance",
+    "exceeded_current_quota_error",
     "billing_not_active",
     "billing_hard_limit_reached",
 ];
+
+/// How the words of an empty account begin where its error has no name of its own. (Not "you exceeded your current
+/// quota": Gemini says that of a minute's limit, too.)
+const OUT_OF_QUOTA_PHRASE: &str = "insufficient balance";
 
 const CLIENT_FAULT_NAMES: [&str; 3] = [
     "invalid_request_error",
     "request_too_large",
     "invalid_argument",
 ];
+
+/// The request does not fit into the model's context, and the error's name says so.
+pub(super) fn is_named_context_length(error: &UpstreamError) -> bool {
+    is_named(error, &CONTEXT_LENGTH_NAMES)
+}
 
 /// The request does not fit into the model's context.
 pub(super) fn is_context_length(error: &UpstreamError) -> bool {
@@ -97,7 +119,7 @@ pub(super) fn is_bad_key(error: &UpstreamError, phrases: &[String]) -> bool {
 
 /// The key's account is empty.
 pub(super) fn is_out_of_quota(error: &UpstreamError) -> bool {
-    is_named(error, &OUT_OF_QUOTA_NAMES)
+    is_named(error, &OUT_OF_QUOTA_NAMES) || begins_with(&error.message, OUT_OF_QUOTA_PHRASE)
 }
 
 /// The request itself is wrong; said inside an answer whose head was a success.

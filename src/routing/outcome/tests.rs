@@ -1,5 +1,8 @@
 //! The table of failures, row by row, and everything that may override it.
 
+mod table;
+mod words;
+
 use std::sync::Arc;
 
 use super::*;
