@@ -49,6 +49,8 @@ pub struct ReplyContext {
     pub fallback_id: String,
     /// The tools that were sent under other names: those of the [`Encoded`] request that is answered.
     pub tool_names: ToolNames,
+    /// The answer's id has gone out as the upstream told it, whatever its style.
+    pub keeps_id: bool,
 }
 
 /// A body of the target's protocol, and what could not be said in it.

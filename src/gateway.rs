@@ -6,8 +6,10 @@ pub mod budget;
 pub mod exchange;
 mod fitting;
 mod opening;
-pub mod relay;
+mod relay;
+mod splice;
 pub mod stop;
+pub mod stream;
 pub mod transcript;
 mod verdict;
 mod walk;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 
 use awc::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use crate::actors::registry::Registry;
 use crate::config::catalog::{Catalog, Route};
@@ -32,6 +35,8 @@ pub use fitting::preview;
 use exchange::Exchange;
 use relay::Relay;
 use stop::Stop;
+use stream::ClientStream;
+use walk::{Ending, Walk};
 
 /// What a worker needs to answer requests. One for each worker; not `Send`.
 pub struct Gateway {
@@ -66,7 +71,7 @@ pub type PassedHeaders = Vec<(HeaderName, HeaderValue)>;
 pub enum Answer {
     /// Complete, from an upstream.
     Whole(Whole),
-    /// A stream whose first content has arrived.
+    /// A stream whose first content has arrived, or that has waited for it so long that its client has to hear something.
     Stream(Box<OpenStream>),
     /// An upstream's refusal, in the client's protocol.
     Refused(Refusal),
@@ -92,14 +97,20 @@ pub struct Whole {
 pub struct OpenStream {
     /// Headers to pass on.
     pub headers: PassedHeaders,
-    /// Who answers.
+    /// Who answers, if that is known.
+    pub source: Option<Source>,
+    /// The events.
+    pub stream: ClientStream,
+}
+
+/// Who answers a stream.
+pub struct Source {
+    /// Where it comes from.
     pub route: Arc<Route>,
     /// Calls it took.
     pub attempts: usize,
     /// What the route's protocol could not be told.
     pub loss: Option<String>,
-    /// The events.
-    pub relay: Relay,
 }
 
 /// A refusal in an upstream's words.
@@ -123,7 +134,48 @@ impl Gateway {
         catalog: Arc<Catalog>,
         exchange: Exchange,
     ) -> (Answer, Option<Exchange>) {
-        let walk = walk::Walk::new(Rc::clone(self), request, plan, catalog, exchange);
-        walk.run().await
+        let terms = stream::terms(&request, &self.settings);
+        let request_id = exchange.request_id().to_owned();
+        let pace = plan.model.keepalive.unwrap_or(self.settings.keepalive);
+        let waits = !request.streaming || pace.is_zero();
+        let head = exchange.head();
+        let walk = Walk::new(Rc::clone(self), request, plan, catalog, exchange);
+        let mut walking: stream::Walking = Box::pin(walk.run());
+        let ending = if waits {
+            walking.await
+        } else {
+            match timeout(pace, &mut walking).await {
+                Ok(ending) => ending,
+                Err(_) => {
+                    head.set(Some(200));
+                    let open = OpenStream {
+                        headers: PassedHeaders::new(),
+                        source: None,
+                        stream: ClientStream::walking(walking, terms, pace, request_id),
+                    };
+                    return (Answer::Stream(Box::new(open)), None);
+                }
+            }
+        };
+        match ending {
+            Ending::Answer(answer, exchange) => (answer, Some(*exchange)),
+            Ending::Stream(arrived) => {
+                let open = OpenStream {
+                    headers: arrived.committed.headers.clone(),
+                    source: Some(Source {
+                        route: Arc::clone(&arrived.engagement.route),
+                        attempts: arrived.exchange.attempts(),
+                        loss: arrived.exchange.loss().map(str::to_owned),
+                    }),
+                    stream: ClientStream::relaying(
+                        Relay::new(*arrived, terms.clone(), None),
+                        terms,
+                        pace,
+                        request_id,
+                    ),
+                };
+                (Answer::Stream(Box::new(open)), None)
+            }
+        }
     }
 }

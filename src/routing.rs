@@ -1,6 +1,7 @@
 //! Decisions, as pure functions and values with the clock as a parameter: which routes, what a failure means,
 //! which key, and whether a client may.
 
+pub mod course;
 pub mod keyring;
 pub mod outcome;
 pub mod plan;

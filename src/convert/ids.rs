@@ -15,7 +15,7 @@ pub(super) fn answer_id<'a>(
     context: &'a ReplyContext,
 ) -> Cow<'a, str> {
     let id = source(told, context);
-    if id.starts_with(prefix) {
+    if context.keeps_id || id.starts_with(prefix) {
         return Cow::Borrowed(id);
     }
     Cow::Owned(format!("{prefix}{id}"))
@@ -60,6 +60,7 @@ mod tests {
             now: 0,
             fallback_id: "0199.a_b".to_owned(),
             tool_names: ToolNames::default(),
+            keeps_id: false,
         }
     }
 

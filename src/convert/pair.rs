@@ -44,76 +44,114 @@ pub fn convert_reply(
     })
 }
 
-/// Turns a stream of one protocol into one of another, event by event.
-pub struct StreamConverter {
-    decoder: Decoder,
-    encoder: Encoder,
-    /// Kept between events for its room.
-    events: Vec<Event>,
-}
-
-enum Decoder {
+/// Reads the events of an upstream's stream, whatever its protocol.
+pub enum StreamDecoder {
+    /// Chunks.
     OpenAi(openai::stream::Decoder),
+    /// Message events.
     Anthropic(anthropic::stream::Decoder),
 }
 
-enum Encoder {
+impl StreamDecoder {
+    /// A decoder for one stream.
+    pub fn new(from: Protocol) -> Self {
+        match from {
+            Protocol::OpenAi => Self::OpenAi(openai::stream::Decoder::new()),
+            Protocol::Anthropic => Self::Anthropic(anthropic::stream::Decoder::new()),
+        }
+    }
+
+    /// Appends what an event says.
+    pub fn decode(&mut self, event: &sse::Event, out: &mut Vec<Event>) {
+        match self {
+            Self::OpenAi(decoder) => decoder.decode(event, out),
+            Self::Anthropic(decoder) => decoder.decode(event, out),
+        }
+    }
+
+    /// The upstream ended properly, perhaps without its marker: appends what is missing.
+    pub fn finish(&mut self, out: &mut Vec<Event>) {
+        match self {
+            Self::OpenAi(decoder) => decoder.finish(out),
+            Self::Anthropic(decoder) => decoder.finish(out),
+        }
+    }
+}
+
+/// Writes the events of a client's stream, whatever its protocol.
+pub enum StreamEncoder {
+    /// Chunks.
     OpenAi(openai::stream::Encoder),
+    /// Message events.
     Anthropic(anthropic::stream::Encoder),
+}
+
+impl StreamEncoder {
+    /// An encoder for one stream; `include_usage`: an OpenAI client asked for usage.
+    pub fn new(to: Protocol, context: ReplyContext, include_usage: bool) -> Self {
+        match to {
+            Protocol::OpenAi => Self::OpenAi(openai::stream::Encoder::new(context, include_usage)),
+            Protocol::Anthropic => {
+                Self::Anthropic(anthropic::stream::Encoder::new(context, include_usage))
+            }
+        }
+    }
+
+    /// Appends the bytes for one event; for some there are none.
+    pub fn encode(&mut self, event: &Event, out: &mut BytesMut) {
+        match self {
+            Self::OpenAi(encoder) => encoder.encode(event, out),
+            Self::Anthropic(encoder) => encoder.encode(event, out),
+        }
+    }
+
+    /// What could not be said so far, as paths into the upstream's answer put together.
+    pub fn loss(&self) -> &Loss {
+        match self {
+            Self::OpenAi(encoder) => encoder.loss(),
+            Self::Anthropic(encoder) => encoder.loss(),
+        }
+    }
+}
+
+/// Turns a stream of one protocol into one of another, event by event.
+pub struct StreamConverter {
+    decoder: StreamDecoder,
+    encoder: StreamEncoder,
+    /// Kept between events for its room.
+    events: Vec<Event>,
 }
 
 impl StreamConverter {
     /// A converter for one stream; `include_usage`: an OpenAI client asked for usage.
     pub fn new(from: Protocol, to: Protocol, context: ReplyContext, include_usage: bool) -> Self {
         Self {
-            decoder: match from {
-                Protocol::OpenAi => Decoder::OpenAi(openai::stream::Decoder::new()),
-                Protocol::Anthropic => Decoder::Anthropic(anthropic::stream::Decoder::new()),
-            },
-            encoder: match to {
-                Protocol::OpenAi => {
-                    Encoder::OpenAi(openai::stream::Encoder::new(context, include_usage))
-                }
-                Protocol::Anthropic => {
-                    Encoder::Anthropic(anthropic::stream::Encoder::new(context, include_usage))
-                }
-            },
+            decoder: StreamDecoder::new(from),
+            encoder: StreamEncoder::new(to, context, include_usage),
             events: Vec::new(),
         }
     }
 
     /// Appends what an upstream event means for the client.
     pub fn convert(&mut self, event: &sse::Event, out: &mut BytesMut) {
-        match &mut self.decoder {
-            Decoder::OpenAi(decoder) => decoder.decode(event, &mut self.events),
-            Decoder::Anthropic(decoder) => decoder.decode(event, &mut self.events),
-        }
+        self.decoder.decode(event, &mut self.events);
         self.encode(out);
     }
 
     /// The upstream ended properly, perhaps without its marker: appends what is missing.
     pub fn finish(&mut self, out: &mut BytesMut) {
-        match &mut self.decoder {
-            Decoder::OpenAi(decoder) => decoder.finish(&mut self.events),
-            Decoder::Anthropic(decoder) => decoder.finish(&mut self.events),
-        }
+        self.decoder.finish(&mut self.events);
         self.encode(out);
     }
 
     /// What of the stream could not be said so far, as paths into the upstream's answer put together.
     pub fn loss(&self) -> &Loss {
-        match &self.encoder {
-            Encoder::OpenAi(encoder) => encoder.loss(),
-            Encoder::Anthropic(encoder) => encoder.loss(),
-        }
+        self.encoder.loss()
     }
 
     fn encode(&mut self, out: &mut BytesMut) {
         for event in self.events.drain(..) {
-            match &mut self.encoder {
-                Encoder::OpenAi(encoder) => encoder.encode(&event, out),
-                Encoder::Anthropic(encoder) => encoder.encode(&event, out),
-            }
+            self.encoder.encode(&event, out);
         }
     }
 }

@@ -19,6 +19,7 @@ use super::fitting::Fitted;
 use super::opening::{Committed, open};
 use super::walk::Walk;
 use crate::config::catalog::Route;
+use crate::convert::loss::Loss;
 use crate::convert::pair;
 
 /// A whole answer larger than this is malformed.
@@ -63,6 +64,9 @@ impl Engagement {
 
     /// Tells the pool what the call means for the key.
     pub(super) fn report(&self, effect: KeyEffect) {
+        if effect == KeyEffect::None {
+            return;
+        }
         self.pool.do_send(Report {
             digest: self.lease.key().digest,
             model: self.route.model.clone(),
@@ -73,7 +77,7 @@ impl Engagement {
 
 /// How a call ended.
 pub(super) enum Outcome {
-    Whole(WholeAnswer),
+    Whole(Box<WholeAnswer>),
     Stream(Box<Committed>),
     Failed(Box<FailedCall>),
 }
@@ -83,6 +87,8 @@ pub(super) struct WholeAnswer {
     pub(super) status: u16,
     pub(super) headers: PassedHeaders,
     pub(super) body: Bytes,
+    /// What the client's protocol cannot say of it.
+    pub(super) loss: Loss,
     /// As the upstream said it.
     pub(super) original: Bytes,
     pub(super) usage: Option<UsageReport>,
@@ -159,7 +165,7 @@ pub(super) async fn call(
         Ok(response) if !response.status().is_success() => {
             refused(walk, engagement, response, total).await
         }
-        Ok(response) if walk.request.streaming => open(walk, route, response, deadline).await,
+        Ok(response) if walk.request.streaming => open(walk, route, response, deadline, total).await,
         Ok(response) => whole(walk, route, response, deadline).await,
     }
 }
@@ -258,9 +264,7 @@ impl<'a> Provisional<'a> {
 
 impl Drop for Provisional<'_> {
     fn drop(&mut self) {
-        if self.effect != KeyEffect::None {
-            self.engagement.report(self.effect);
-        }
+        self.engagement.report(self.effect);
     }
 }
 
@@ -286,33 +290,34 @@ async fn whole(
             }
             None => {
                 let scrubbed = walk.catalog.scrubber.scrub_bytes(bytes);
-                let Some(body) = translated(walk, route, &scrubbed) else {
+                let Some((body, loss)) = translated(walk, route, &scrubbed) else {
                     return FailedCall::fault(
                         FaultKind::Malformed,
                         "the answer cannot be converted",
                     );
                 };
-                Outcome::Whole(WholeAnswer {
+                Outcome::Whole(Box::new(WholeAnswer {
                     status,
                     headers,
                     body,
+                    loss,
                     original: scrubbed,
                     usage: reading.usage,
-                })
+                }))
             }
         },
     }
 }
 
 /// The answer in the client's protocol.
-fn translated(walk: &Walk, route: &Route, body: &Bytes) -> Option<Bytes> {
+fn translated(walk: &Walk, route: &Route, body: &Bytes) -> Option<(Bytes, Loss)> {
     let (from, to) = (route.protocol, walk.request.protocol);
     if from == to {
-        return Some(body.clone());
+        return Some((body.clone(), Loss::default()));
     }
     let context = walk.reply_context();
     let encoded = pair::convert_reply(from, to, body, &context).ok()?;
-    Some(encoded.body)
+    Some((encoded.body, encoded.loss))
 }
 
 /// What of an upstream's headers the client may see. Its rate-limit headers describe our key, not the client.

@@ -1,6 +1,8 @@
 //! One request from its door to the log: it lives as long as the request does and, when dropped, settles the
 //! client's tokens and hands over exactly one record.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +28,8 @@ pub struct Exchange {
     calling: bool,
     permit: Option<Permit>,
     buffer: Arc<LogBuffer>,
-    head_sent: bool,
+    /// The status that has gone out; shared with whoever sends heads before there is content.
+    head: Rc<Cell<Option<u16>>>,
     finished: bool,
     budget: Option<Taken>,
     /// Dropped last: once nobody is live, every record has been handed over.
@@ -55,7 +58,7 @@ impl Exchange {
             calling: false,
             permit: None,
             buffer,
-            head_sent: false,
+            head: Rc::default(),
             finished: false,
             budget: None,
             _live: live,
@@ -101,6 +104,8 @@ impl Exchange {
         self.record.provider = Some(route.provider.name.clone());
         self.record.model = Some(route.model.clone());
         self.record.provider_key = Some(key.label.clone());
+        self.record.usage = None;
+        self.record.usage_raw = None;
         self.record.retries = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX);
         self.record.attempts.push(AttemptRecord {
             route: route.id.clone(),
@@ -129,18 +134,39 @@ impl Exchange {
         }
     }
 
-    /// The first content has arrived and the head goes out. From now on the body is kept only as far as its row needs it.
-    pub fn commit(&mut self, status: u16, content: Content, scrubber: &Scrubber) {
+    /// Where it is noted that a head has gone out before there is content, by its status.
+    pub fn head(&self) -> Rc<Cell<Option<u16>>> {
+        Rc::clone(&self.head)
+    }
+
+    /// The first content has arrived, at `first_content`, and the head goes out if it has not yet. From now on the body
+    /// is kept only as far as its row needs it; `lets_body_go`: nobody else keeps it either.
+    pub fn commit(
+        &mut self,
+        status: u16,
+        first_content: Instant,
+        content: Content,
+        scrubber: &Scrubber,
+        lets_body_go: bool,
+    ) {
         row::condense(&mut self.record, content, scrubber);
-        self.budget = None;
-        self.head_sent = true;
+        if lets_body_go {
+            self.budget = None;
+        }
+        self.head.set(Some(status));
         self.record.status = status;
-        self.record.first_token = Some(self.started.elapsed());
-        let since_call = self.attempt_started.elapsed();
+        let since_start = self.started.elapsed();
+        self.record.first_token.get_or_insert(since_start);
+        let since_call = first_content.saturating_duration_since(self.attempt_started);
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.status = Some(status);
             attempt.first_token = Some(since_call);
         }
+    }
+
+    /// Nobody keeps the body any more.
+    pub fn let_body_go(&mut self) {
+        self.budget = None;
     }
 
     /// Notes what the upstream says it counted.
@@ -166,7 +192,20 @@ impl Exchange {
         self.record.loss = (!loss.is_empty()).then(|| loss.to_string());
     }
 
-    /// What the last route called could not be told.
+    /// Notes what of the answer cannot be said in the client's protocol; its paths begin with `answer`.
+    pub fn loses_of_answer(&mut self, loss: &Loss) {
+        if loss.is_empty() {
+            return;
+        }
+        let request = self.record.loss.take().into_iter();
+        let answer = loss
+            .items()
+            .iter()
+            .map(|(path, fate)| format!("answer.{path} {fate}"));
+        self.record.loss = Some(request.chain(answer).collect::<Vec<_>>().join(","));
+    }
+
+    /// What the last route called could not be told, and what of its answer cannot be said.
     pub fn loss(&self) -> Option<&str> {
         self.record.loss.as_deref()
     }
@@ -179,16 +218,14 @@ impl Exchange {
 
     /// The request ends with an error. After the head the status stays what was sent.
     pub fn fail(&mut self, error: &GatewayError) {
-        if !self.head_sent {
-            self.record.status = error.kind.status();
-        }
+        self.record.status = self.head.get().unwrap_or(error.kind.status());
         self.note_error(error.kind.name(), error.message.clone());
         self.finished = true;
     }
 
     /// The request ends with an upstream's refusal.
     pub fn refused(&mut self, status: u16, message: String) {
-        self.record.status = status;
+        self.record.status = self.head.get().unwrap_or(status);
         self.note_error(ErrorKind::UpstreamRefused(status).name(), message);
         self.finished = true;
     }
@@ -201,10 +238,14 @@ impl Exchange {
         let Some(mut permit) = self.permit.take() else {
             return;
         };
-        match self.record.usage {
-            Some(usage) => permit.settle(usage.billed()),
+        let usages = self.record.attempts.iter().filter_map(|call| call.usage);
+        let billed = usages.map(|usage| usage.billed()).reduce(u64::saturating_add);
+        match billed {
+            Some(tokens) => permit.settle(tokens),
             // Nothing was answered, so nothing was used. A stream that broke may have cost what was reserved.
-            None if self.record.error.is_some() && !self.head_sent => permit.settle(0),
+            None if self.record.error.is_some() && self.record.first_token.is_none() => {
+                permit.settle(0);
+            }
             None => drop(permit),
         }
     }

@@ -1,6 +1,7 @@
 //! A client's request as each route wants it: the same bytes for the same protocol, through the hub otherwise.
 
-use std::cell::OnceCell;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -16,10 +17,12 @@ use crate::protocol::Rewrite;
 /// The limit of an answer for a protocol that requires one, where neither the client nor the provider's file has one.
 const DEFAULT_MAX_TOKENS: u64 = 8192;
 
-/// A request decoded at most once, on the first route of another protocol.
+/// A request decoded at most once, on the first route of another protocol, and written once for each route.
 #[derive(Default)]
 pub(super) struct Hub {
-    conversation: OnceCell<Result<Conversation, GatewayError>>,
+    conversation: Option<Result<Conversation, GatewayError>>,
+    /// For the route of the last call; its further calls send the same.
+    latest: Option<(Arc<Route>, Rc<Fitted>)>,
 }
 
 /// A body ready for a route.
@@ -42,7 +45,23 @@ pub(super) enum Unfit {
 impl Hub {
     /// The body for a route of a logical model, or why there is none.
     pub(super) fn fit(
-        &self,
+        &mut self,
+        request: &ClientRequest,
+        model: &Model,
+        route: &Arc<Route>,
+    ) -> Result<Rc<Fitted>, Unfit> {
+        if let Some((known, fitted)) = &self.latest
+            && Arc::ptr_eq(known, route)
+        {
+            return Ok(Rc::clone(fitted));
+        }
+        let fitted = Rc::new(self.write(request, model, route)?);
+        self.latest = Some((Arc::clone(route), Rc::clone(&fitted)));
+        Ok(fitted)
+    }
+
+    fn write(
+        &mut self,
         request: &ClientRequest,
         model: &Model,
         route: &Route,
@@ -59,7 +78,7 @@ impl Hub {
         }
         let conversation = self
             .conversation
-            .get_or_init(|| pair::decode_request(request.protocol, &request.body))
+            .get_or_insert_with(|| pair::decode_request(request.protocol, &request.body))
             .as_ref()
             .map_err(|error| Unfit::Everywhere(error.clone()))?;
         let encoded = pair::encode_request(
@@ -91,7 +110,7 @@ pub fn preview(
     model: &Model,
     route: &Route,
 ) -> Result<(Bytes, Loss), GatewayError> {
-    match Hub::default().fit(request, model, route) {
+    match Hub::default().write(request, model, route) {
         Ok(fitted) => Ok((fitted.body, fitted.loss)),
         Err(Unfit::Here(error) | Unfit::Everywhere(error)) => Err(error),
     }

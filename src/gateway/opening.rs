@@ -1,5 +1,7 @@
 //! A stream up to its commit point: what precedes the first content is held back, so that every failure before it can
-//! still move the request elsewhere.
+//! still move the request elsewhere. A model may have its whole answer held back.
+
+use std::time::Duration;
 
 use awc::http::header::HeaderMap;
 use tokio::time::Instant;
@@ -7,7 +9,7 @@ use tokio::time::Instant;
 use super::PassedHeaders;
 use super::attempt::{ERROR_LIMIT, FailedCall, Outcome, passed_headers};
 use super::walk::Walk;
-use crate::config::catalog::Route;
+use crate::config::catalog::{Route, StreamRecovery};
 use crate::error::{FaultKind, Phase};
 use crate::protocol::sse::{Decoder, Event, LINE_LIMIT};
 use crate::protocol::{StreamReader, Verdict};
@@ -17,6 +19,9 @@ use crate::upstream::request::Response;
 /// Bytes that may precede the first content of a stream.
 const PRELUDE_LIMIT: usize = 4 * 1024 * 1024;
 
+/// Bytes of an answer that is held back whole; a longer one goes out as it comes.
+const HOLD_LIMIT: usize = 4 * 1024 * 1024;
+
 /// A stream at its commit point.
 pub(super) struct Committed {
     pub(super) status: u16,
@@ -24,62 +29,60 @@ pub(super) struct Committed {
     pub(super) body: UpstreamBody,
     pub(super) decoder: Decoder,
     pub(super) reader: StreamReader,
+    /// When the first content arrived.
+    pub(super) first_content: std::time::Instant,
     /// Everything up to and including the commit event, in order.
     pub(super) prelude: Vec<(Event, Verdict)>,
     /// The body has ended already.
     pub(super) at_end: bool,
 }
 
-/// Reads a stream up to its first content.
+/// A stream before its commit point.
+struct Opening {
+    stream: Box<Committed>,
+    /// The answer is held back until it is complete.
+    holds: bool,
+    /// Content has been seen: from now on silence counts, not the time to the first token.
+    has_content: bool,
+    /// Bytes held back.
+    held: usize,
+    /// The silence that is allowed once there is content.
+    idle: Duration,
+}
+
+/// Reads a stream up to its first content, or up to its end if the model wants it held back.
 pub(super) async fn open(
     walk: &Walk,
     route: &Route,
     response: Response,
-    deadline: (Instant, Phase),
+    first_token: (Instant, Phase),
+    total: Instant,
 ) -> Outcome {
-    let status = response.status().as_u16();
     if is_json(response.headers()) {
-        return unstreamed(route, response, deadline).await;
+        return unstreamed(route, response, first_token).await;
     }
-    let mut opening = Box::new(Committed {
-        status,
-        headers: passed_headers(response.headers()),
-        body: UpstreamBody::new(response),
-        decoder: Decoder::new(LINE_LIMIT),
-        reader: StreamReader::new(route.protocol, walk.request.head.choices),
-        prelude: Vec::new(),
-        at_end: false,
-    });
-    let mut held = 0;
+    let mut opening = Opening::new(walk, route, response);
     loop {
-        loop {
-            let event = match opening.decoder.next() {
-                Ok(Some(event)) => event,
-                Ok(None) => break,
-                Err(_) => {
-                    return FailedCall::fault(
-                        FaultKind::Malformed,
-                        "an event is larger than 16 MiB",
-                    );
-                }
-            };
-            held += event.raw.len();
-            match opening.take(event) {
-                Step::Committed => return Outcome::Stream(opening),
-                Step::Failed(outcome) => return outcome,
-                Step::More if held > PRELUDE_LIMIT => {
-                    return FailedCall::fault(FaultKind::Malformed, "no content within 4 MiB");
-                }
-                Step::More => {}
-            }
+        match opening.take_all() {
+            Step::Committed => return Outcome::Stream(opening.stream),
+            Step::Failed(outcome) => return outcome,
+            Step::More => {}
         }
-        match opening.body.next_before(deadline.0, deadline.1).await {
-            Ok(Some(chunk)) => opening.decoder.push(chunk),
+        let (deadline, phase) = if opening.has_content {
+            (total, Phase::Total)
+        } else {
+            first_token
+        };
+        match opening.stream.body.next_before(deadline, phase).await {
+            Ok(Some(chunk)) => opening.stream.decoder.push(chunk),
             Ok(None) => return opening.ended_early(),
             // A stream that has told its finish reason is complete, however its connection ends.
-            Err(_) if opening.reader.complete() => {
-                opening.at_end = true;
-                return Outcome::Stream(opening);
+            Err(_) if opening.stream.reader.complete() => {
+                opening.stream.at_end = true;
+                return Outcome::Stream(opening.stream);
+            }
+            Err(fault) if opening.has_content => {
+                return FailedCall::fault(fault, "the answer broke while it was held back");
             }
             Err(fault) => return FailedCall::fault(fault, "the stream brought no content"),
         }
@@ -93,42 +96,113 @@ enum Step {
     Failed(Outcome),
 }
 
-impl Committed {
-    fn take(&mut self, event: Event) -> Step {
-        let reading = self.reader.read(&event);
-        match reading.verdict {
-            Verdict::Drop => Step::More,
-            Verdict::Error(error) => Step::Failed(FailedCall::told(error)),
-            Verdict::End if !self.reader.complete() => Step::Failed(FailedCall::fault(
-                FaultKind::Cut,
-                "the stream ended without a finish reason",
-            )),
-            verdict => {
-                let commits = reading.content || matches!(verdict, Verdict::End);
-                self.prelude.push((event, verdict));
-                if commits { Step::Committed } else { Step::More }
+impl Opening {
+    fn new(walk: &Walk, route: &Route, response: Response) -> Self {
+        let status = response.status().as_u16();
+        let headers = passed_headers(response.headers());
+        let body = UpstreamBody::new(response);
+        let holds = walk.plan.model.stream_recovery == StreamRecovery::Hold;
+        Self {
+            stream: Box::new(Committed {
+                status,
+                headers,
+                body,
+                decoder: Decoder::new(LINE_LIMIT),
+                reader: StreamReader::new(route.protocol, walk.request.head.choices),
+                first_content: std::time::Instant::now(),
+                prelude: Vec::new(),
+                at_end: false,
+            }),
+            holds,
+            has_content: false,
+            held: 0,
+            idle: route.timeouts.idle,
+        }
+    }
+
+    /// Reads the events that have arrived.
+    fn take_all(&mut self) -> Step {
+        loop {
+            let event = match self.stream.decoder.next() {
+                Ok(Some(event)) => event,
+                Ok(None) => return Step::More,
+                Err(_) => {
+                    return Step::Failed(FailedCall::fault(
+                        FaultKind::Malformed,
+                        "an event is larger than 16 MiB",
+                    ));
+                }
+            };
+            self.held += event.raw.len();
+            match self.take(event) {
+                Step::More => {}
+                step => return step,
+            }
+            if self.has_content && self.held > HOLD_LIMIT {
+                return Step::Committed;
+            }
+            if !self.has_content && self.held > PRELUDE_LIMIT {
+                return Step::Failed(FailedCall::fault(
+                    FaultKind::Malformed,
+                    "no content within 4 MiB",
+                ));
             }
         }
     }
 
-    /// The body ended before any content.
-    fn ended_early(mut self: Box<Self>) -> Outcome {
-        if let Some(event) = self.decoder.finish() {
+    fn take(&mut self, event: Event) -> Step {
+        let reading = self.stream.reader.read(&event);
+        match reading.verdict {
+            Verdict::Drop => Step::More,
+            Verdict::Error(error) => Step::Failed(FailedCall::told(error)),
+            Verdict::End if !self.stream.reader.complete() => Step::Failed(FailedCall::fault(
+                FaultKind::Cut,
+                "the stream ended without a finish reason",
+            )),
+            verdict => {
+                let ends = matches!(verdict, Verdict::End);
+                self.stream.prelude.push((event, verdict));
+                if reading.content && !self.has_content {
+                    self.first_content();
+                }
+                if ends || (self.has_content && !self.holds) {
+                    Step::Committed
+                } else {
+                    Step::More
+                }
+            }
+        }
+    }
+
+    fn first_content(&mut self) {
+        self.has_content = true;
+        self.stream.first_content = std::time::Instant::now();
+        if self.holds {
+            self.stream.body.limit_idle(self.idle, None);
+        }
+    }
+
+    /// The body ended before the commit point.
+    fn ended_early(mut self) -> Outcome {
+        if let Some(event) = self.stream.decoder.finish() {
             match self.take(event) {
                 Step::Committed => {
-                    self.at_end = true;
-                    return Outcome::Stream(self);
+                    self.stream.at_end = true;
+                    return Outcome::Stream(self.stream);
                 }
                 Step::Failed(outcome) => return outcome,
                 Step::More => {}
             }
         }
-        if self.reader.complete() {
-            self.at_end = true;
-            return Outcome::Stream(self);
+        if self.stream.reader.complete() {
+            self.stream.at_end = true;
+            return Outcome::Stream(self.stream);
         }
-        if self.prelude.is_empty() {
+        if self.stream.prelude.is_empty() {
             return FailedCall::fault(FaultKind::Malformed, "the answer holds no event");
+        }
+        if self.has_content {
+            return FailedCall::fault(FaultKind::Cut, "the stream ended before it was complete");
         }
         FailedCall::fault(FaultKind::Cut, "the stream ended before any content")
     }

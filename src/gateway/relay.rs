@@ -10,38 +10,56 @@ use tokio::time::Instant;
 
 use super::attempt::Engagement;
 use super::exchange::Exchange;
-use super::opening::Committed;
+use super::splice::{Splice, Told};
 use super::transcript::Transcript;
-use super::{ClientRequest, Gateway};
+use super::walk::{Arrived, Detour, Walk};
 use crate::config::catalog::Catalog;
-use crate::config::settings::LogContent;
+use crate::convert::ReplyContext;
 use crate::convert::pair::StreamConverter;
 use crate::error::{ErrorKind, FaultKind, GatewayError, Phase};
 use crate::protocol::sse::{Decoder, Event};
 use crate::protocol::{Protocol, StreamReader, UpstreamError, Verdict};
-use crate::routing::outcome::{Failure, KeyEffect, judge};
+use crate::routing::outcome::{Failure, KeyEffect, Next, judge};
 use crate::storage::record::Answer;
 use crate::upstream::UpstreamBody;
 
 /// Bytes that are ready are merged up to this much before they go out.
 const MERGE: usize = 64 * 1024;
 
+/// What a stream depends on beside its upstream; the same for every upstream of a request.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// What the client speaks.
+    pub(super) protocol: Protocol,
+    /// The client asked for usage.
+    pub(super) include_usage: bool,
+    /// The log keeps what was said.
+    pub(super) keeps_content: bool,
+    pub(super) max_cooldown: Duration,
+    /// How long a stream may run; zero: for ever.
+    pub(super) longest: Duration,
+}
+
 /// A stream under way.
-pub struct Relay {
+pub(super) struct Relay {
     source: Source,
     out: BytesMut,
-    protocol: Protocol,
+    terms: Terms,
+    context: ReplyContext,
     /// Where the upstream speaks another protocol than the client.
     converter: Option<StreamConverter>,
+    /// Where the upstream continues what another one began.
+    splice: Option<Box<Splice>>,
     /// We asked for usage and the client did not: the usage chunk is ours.
     hides_usage: bool,
     transcript: Transcript,
-    /// The upstream's own error event has gone out.
-    error_sent: bool,
+    /// The upstream's own error event, as the client may see it.
+    error_event: Option<Bytes>,
     /// Dropped when the stream has ended.
     party: Option<Party>,
+    /// Where the stream goes on after this upstream broke it.
+    onward: Option<(Walk, Box<Splice>)>,
     catalog: Arc<Catalog>,
-    max_cooldown: Duration,
     idle: Duration,
     ends_by: Option<Instant>,
 }
@@ -58,25 +76,33 @@ struct Source {
 struct Party {
     exchange: Exchange,
     engagement: Engagement,
+    /// The routes that can be asked if this one breaks.
+    detour: Option<Detour>,
 }
 
 impl Relay {
-    pub(super) fn new(
-        gateway: &Gateway,
-        request: &ClientRequest,
-        catalog: Arc<Catalog>,
-        exchange: Exchange,
-        engagement: Engagement,
-        committed: Committed,
-        converter: Option<StreamConverter>,
-    ) -> Self {
-        let settings = &gateway.settings;
+    pub(super) fn new(arrived: Arrived, terms: Terms, mut splice: Option<Box<Splice>>) -> Self {
+        let Arrived {
+            committed,
+            engagement,
+            exchange,
+            catalog,
+            context,
+            detour,
+        } = arrived;
+        let route = &engagement.route;
+        let from = route.protocol;
+        if let Some(splice) = &mut splice {
+            splice.resume(from);
+        }
+        let is_foreign = splice.is_none() && from != terms.protocol;
+        let converter = is_foreign.then(|| {
+            StreamConverter::new(from, terms.protocol, context.clone(), terms.include_usage)
+        });
+        let idle = route.timeouts.idle;
+        let ends_by = (!terms.longest.is_zero()).then(|| Instant::now() + terms.longest);
         let mut body = committed.body;
-        let idle = engagement.route.timeouts.idle;
-        let ends_by =
-            (!settings.stream_max.is_zero()).then(|| Instant::now() + settings.stream_max);
         body.limit_idle(idle, ends_by);
-        let asked_usage = engagement.route.provider.stream_usage;
         let mut relay = Self {
             source: Source {
                 body: Some(body),
@@ -85,28 +111,33 @@ impl Relay {
                 at_end: committed.at_end,
             },
             out: BytesMut::new(),
-            protocol: request.protocol,
+            context,
             converter,
-            hides_usage: asked_usage && !request.head.include_usage,
-            transcript: Transcript::new(settings.log_content == LogContent::Full),
-            error_sent: false,
+            splice,
+            hides_usage: route.provider.stream_usage && !terms.include_usage,
+            transcript: Transcript::new(terms.keeps_content || detour.is_some()),
+            error_event: None,
             party: Some(Party {
                 exchange,
                 engagement,
+                detour,
             }),
+            onward: None,
             catalog,
-            max_cooldown: settings.max_cooldown,
             idle,
             ends_by,
+            terms,
         };
         for (event, verdict) in committed.prelude {
-            relay.pass(event, verdict);
+            if relay.party.is_some() {
+                relay.pass(event, verdict);
+            }
         }
         relay
     }
 
     /// The next bytes for the client; `None` once the stream has ended.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             self.decode();
             if self.party.is_none() || self.out.len() >= MERGE {
@@ -128,23 +159,35 @@ impl Relay {
             }
         }
         if self.out.is_empty() {
+            // A splice that swallows everything has nothing to say and is not at its end.
             return Poll::Ready(None);
         }
         Poll::Ready(Some(self.out.split().freeze()))
     }
 
+    /// Whether the client hears nothing because it has all of it already.
+    pub(super) fn is_swallowing(&self) -> bool {
+        let splice = self.splice.as_ref();
+        splice.is_some_and(|splice| !splice.has_caught_up())
+    }
+
+    /// Where the stream goes on, once this upstream broke it.
+    pub(super) fn take_detour(&mut self) -> Option<(Walk, Box<Splice>)> {
+        self.onward.take()
+    }
+
     /// How long the upstream may be silent.
-    pub fn idle_limit(&self) -> Duration {
+    pub(super) fn idle_limit(&self) -> Duration {
         self.idle
     }
 
     /// Ends the stream for a reason of ours or the client's: nothing more is read from the upstream.
-    pub fn give_up(&mut self, reason: ErrorKind) {
+    pub(super) fn give_up(&mut self, reason: ErrorKind) {
         let words = match reason {
             ErrorKind::ClientStalled => "The client stopped reading its stream",
             _ => "The gateway is stopping and could not wait for the rest of this answer",
         };
-        self.close(&GatewayError::new(reason, words), KeyEffect::None);
+        self.close(GatewayError::new(reason, words), KeyEffect::None);
     }
 
     /// Passes on whatever has been received.
@@ -181,19 +224,35 @@ impl Relay {
 
     fn pass(&mut self, event: Event, verdict: Verdict) {
         let event = self.clean(event);
+        let is_comment = matches!(verdict, Verdict::Comment);
         let hidden = matches!(verdict, Verdict::UsageOnly) && self.hides_usage;
-        match &mut self.converter {
-            Some(converter) if !matches!(verdict, Verdict::Comment) => {
-                converter.convert(&event, &mut self.out);
+        match (&mut self.splice, &mut self.converter) {
+            (Some(_), _) if is_comment => {}
+            (Some(splice), _) => {
+                if splice.pass(&event, &mut self.out).is_err() {
+                    return self.diverged();
+                }
             }
+            (None, Some(converter)) if !is_comment => converter.convert(&event, &mut self.out),
             _ if hidden => {}
             _ => self.out.extend_from_slice(&event.raw),
         }
-        if !matches!(verdict, Verdict::Comment) {
-            self.transcript.push(&event.raw);
+        if !is_comment {
+            self.keep(&event.raw);
         }
         if matches!(verdict, Verdict::End) {
             self.complete();
+        }
+    }
+
+    /// What was said beyond the bound of the transcript cannot be said again by another upstream.
+    fn keep(&mut self, event: &Bytes) {
+        self.transcript.push(event);
+        if !self.transcript.is_whole()
+            && let Some(party) = &mut self.party
+            && party.detour.take().is_some()
+        {
+            party.exchange.let_body_go();
         }
     }
 
@@ -210,11 +269,21 @@ impl Relay {
 
     /// What the upstream forgot to say at the end.
     fn add_end(&mut self) {
-        match &mut self.converter {
-            Some(converter) => converter.finish(&mut self.out),
-            None => self
-                .out
-                .extend_from_slice(self.protocol.end_marker().as_bytes()),
+        let ended = match (&mut self.splice, &mut self.converter) {
+            (Some(splice), _) => splice.finish(&mut self.out),
+            (None, Some(converter)) => {
+                converter.finish(&mut self.out);
+                Ok(())
+            }
+            (None, None) => {
+                let marker = self.terms.protocol.end_marker();
+                self.out.extend_from_slice(marker.as_bytes());
+                Ok(())
+            }
+        };
+        match ended {
+            Ok(()) => self.complete(),
+            Err(_) => self.diverged(),
         }
     }
 
@@ -238,9 +307,7 @@ impl Relay {
     fn broken(&mut self, fault: FaultKind) {
         if self.source.reader.complete() && fault != FaultKind::Malformed {
             self.source.body = None;
-            self.add_end();
-            self.complete();
-            return;
+            return self.add_end();
         }
         let past_limit = self.ends_by.is_some_and(|limit| Instant::now() >= limit);
         let fault = match fault {
@@ -260,7 +327,7 @@ impl Relay {
             retry_after: None,
         };
         let error = GatewayError::new(ErrorKind::UpstreamBroken(fault), message);
-        self.fail(&failure, &error);
+        self.fail(&failure, error);
     }
 
     /// The upstream sent an error of its own: clients know its words and its type better than ours.
@@ -273,43 +340,136 @@ impl Relay {
             ErrorKind::UpstreamErrorEvent,
             self.catalog.scrubber.scrub(&told.message),
         );
-        if self.converter.is_none() && self.protocol.is_own_error_shape(&event.data) {
-            let raw = self.catalog.scrubber.scrub_bytes(event.raw.clone());
-            self.out.extend_from_slice(&raw);
-            self.error_sent = true;
+        let speaks_alike = self.converter.is_none() && self.splice.is_none();
+        if speaks_alike && self.terms.protocol.is_own_error_shape(&event.data) {
+            self.error_event = Some(self.catalog.scrubber.scrub_bytes(event.raw.clone()));
         }
-        self.fail(&failure, &error);
+        self.fail(&failure, error);
     }
 
-    fn fail(&mut self, failure: &Failure<'_>, error: &GatewayError) {
+    /// The upstream broke the stream: another one may take over.
+    fn fail(&mut self, failure: &Failure<'_>, error: GatewayError) {
         let Some(party) = &mut self.party else {
             return;
         };
-        let judgement = judge(failure, &party.engagement.route, self.max_cooldown);
+        let judgement = judge(failure, &party.engagement.route, self.terms.max_cooldown);
         party
             .exchange
             .end_attempt(failure.status, judgement.class.name());
-        self.close(error, judgement.key);
+        if judgement.next == Next::Return {
+            return self.close(error, judgement.key);
+        }
+        match party.detour.take() {
+            Some(detour) if self.can_be_spliced() => self.go_on(detour, error, judgement.key),
+            _ if self.is_swallowing() => self.close_splice(judgement.key),
+            _ => self.close(error, judgement.key),
+        }
     }
 
-    /// Ends the stream with an error event and lets everybody go.
-    fn close(&mut self, error: &GatewayError, effect: KeyEffect) {
+    fn can_be_spliced(&self) -> bool {
+        match &self.splice {
+            Some(splice) => splice.can_go_on(),
+            None => self.transcript.is_whole(),
+        }
+    }
+
+    /// What the client has so far, ready to be continued.
+    fn splice(&mut self, from: Protocol, error: GatewayError) -> Result<Box<Splice>, Told> {
+        let transcript = std::mem::take(&mut self.transcript);
+        if let Some(mut splice) = self.splice.take() {
+            splice.broke_again(transcript, from);
+            return Ok(splice);
+        }
+        let told = self.told(error);
+        let splice = Splice::begin(
+            &transcript,
+            from,
+            self.terms.protocol,
+            self.context.clone(),
+            self.terms.include_usage,
+            told,
+        );
+        match splice {
+            Ok(mut splice) => {
+                splice.broke_again(transcript, from);
+                Ok(Box::new(splice))
+            }
+            Err(told) => {
+                self.transcript = transcript;
+                Err(told)
+            }
+        }
+    }
+
+    fn told(&mut self, error: GatewayError) -> Told {
+        let request_id = self.party.as_ref().map_or("", |party| party.exchange.request_id());
+        let event = self.error_event.take().unwrap_or_else(|| {
+            Bytes::from(self.terms.protocol.error_event(&error, request_id))
+        });
+        Told { error, event }
+    }
+
+    /// Asks the routes that are left; what the client has stays as it is.
+    fn go_on(&mut self, detour: Detour, error: GatewayError, effect: KeyEffect) {
+        let Some(party) = &self.party else {
+            return;
+        };
+        let from = party.engagement.route.protocol;
+        let splice = match self.splice(from, error) {
+            Ok(splice) => splice,
+            Err(told) => {
+                self.error_event = Some(told.event);
+                return self.close(told.error, effect);
+            }
+        };
         self.source.body = None;
         let Some(mut party) = self.party.take() else {
             return;
         };
-        if !matches!(effect, KeyEffect::None) {
-            party.engagement.report(effect);
+        party.engagement.report(effect);
+        party.exchange.used(self.source.reader.usage());
+        tracing::warn!(
+            request_id = party.exchange.request_id(),
+            provider = party.engagement.route.provider.name,
+            key = party.engagement.lease.key().label,
+            attempt = party.exchange.attempts(),
+            "a stream broke; the next route is asked for the rest"
+        );
+        self.onward = Some((detour.walk(party.exchange), splice));
+    }
+
+    /// The upstream says something else than what the client has: that is nobody's fault, and the end.
+    fn diverged(&mut self) {
+        if let Some(party) = &mut self.party {
+            party.exchange.end_attempt(None, "diverged");
         }
-        if !self.error_sent {
-            let event = self
-                .protocol
-                .error_event(error, party.exchange.request_id());
-            self.out.extend_from_slice(event.as_bytes());
-        }
-        party.exchange.end_attempt(None, error.kind.name());
+        self.close_splice(KeyEffect::None);
+    }
+
+    /// Ends a stream that could not be continued, as its first upstream left it.
+    fn close_splice(&mut self, effect: KeyEffect) {
+        self.source.body = None;
+        let (Some(splice), Some(mut party)) = (self.splice.take(), self.party.take()) else {
+            return;
+        };
+        party.engagement.report(effect);
+        party.exchange.used(self.source.reader.usage());
+        let event = splice.abandon(&mut party.exchange);
+        self.out.extend_from_slice(&event);
+    }
+
+    /// Ends the stream with an error event and lets everybody go.
+    fn close(&mut self, error: GatewayError, effect: KeyEffect) {
+        self.source.body = None;
+        let told = self.told(error);
+        let Some(mut party) = self.party.take() else {
+            return;
+        };
+        party.engagement.report(effect);
+        self.out.extend_from_slice(&told.event);
+        party.exchange.end_attempt(None, told.error.kind.name());
         self.write_up(&mut party);
-        party.exchange.fail(error);
+        party.exchange.fail(&told.error);
     }
 
     fn write_up(&mut self, party: &mut Party) {
@@ -324,8 +484,17 @@ impl Relay {
             );
         }
         exchange.used(self.source.reader.usage());
-        let transcript = std::mem::take(&mut self.transcript);
-        exchange.said(Answer::Events(transcript.into_events()), protocol);
+        let spliced = self.splice.as_ref().map(|splice| splice.loss());
+        let converted = self.converter.as_ref().map(StreamConverter::loss);
+        if let Some(loss) = spliced.or(converted) {
+            exchange.loses_of_answer(loss);
+        }
+        let before = self.splice.take().and_then(|splice| splice.into_before());
+        let current = (std::mem::take(&mut self.transcript), protocol);
+        let (transcript, protocol) = before.unwrap_or(current);
+        if self.terms.keeps_content {
+            exchange.said(Answer::Events(transcript.into_events()), protocol);
+        }
     }
 }
 

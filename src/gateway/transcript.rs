@@ -35,7 +35,17 @@ impl Transcript {
         self.events.push(event.clone());
     }
 
+    /// Whether every event was kept.
+    pub fn is_whole(&self) -> bool {
+        self.enabled
+    }
+
     /// The kept events.
+    pub fn events(&self) -> &[Bytes] {
+        &self.events
+    }
+
+    /// The kept events, and nothing else.
     pub fn into_events(self) -> Vec<Bytes> {
         self.events
     }
@@ -49,9 +59,12 @@ mod tests {
     fn a_transcript_keeps_events_up_to_its_bound() {
         let mut transcript = Transcript::new(true);
         let event = Bytes::from(vec![b'x'; 100 * 1024]);
-        for _ in 0..3 {
+        for _ in 0..2 {
             transcript.push(&event);
         }
+        assert!(transcript.is_whole());
+        transcript.push(&event);
+        assert!(!transcript.is_whole());
         assert_eq!(transcript.into_events().len(), 2);
     }
 
@@ -59,6 +72,7 @@ mod tests {
     fn a_disabled_transcript_keeps_nothing() {
         let mut transcript = Transcript::new(false);
         transcript.push(&Bytes::from_static(b"data: {}\n\n"));
+        assert!(!transcript.is_whole());
         assert!(transcript.into_events().is_empty());
     }
 }

@@ -23,8 +23,6 @@ pub(super) struct Failures {
 }
 
 struct Failed {
-    provider: String,
-    model: String,
     protocol: Protocol,
     judgement: Judgement,
     call: FailedCall,
@@ -55,8 +53,6 @@ impl Circumstances<'_> {
 impl Failures {
     pub(super) fn add(&mut self, route: &Route, judgement: Judgement, call: FailedCall) {
         self.calls.push(Failed {
-            provider: route.provider.name.clone(),
-            model: route.model.clone(),
             protocol: route.protocol,
             judgement,
             call,
@@ -73,15 +69,6 @@ impl Failures {
 
     pub(super) fn out_of_time(&mut self) {
         self.out_of_time = true;
-    }
-
-    /// A prompt too long for a model is too long for the same model elsewhere in the plan.
-    pub(super) fn makes_pointless(&self, route: &Route) -> bool {
-        self.calls.iter().any(|failed| {
-            failed.judgement.class == Class::ContextLength
-                && failed.provider == route.provider.name
-                && failed.model == route.model
-        })
     }
 
     /// The one answer to all of them.

@@ -253,7 +253,7 @@ fn respond(
         Answer::Refused(refusal) => respond::refusal(refusal),
         Answer::Failed(error) => respond::failure(request, &error),
         Answer::Stream(open) => {
-            attempts = open.attempts;
+            attempts = open.source.as_ref().map_or(0, |source| source.attempts);
             stream(worker, *open)
         }
     };
@@ -264,7 +264,9 @@ fn respond(
 fn stream(worker: &Worker, open: OpenStream) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     respond::pass(&mut response, open.headers);
-    respond::route(&mut response, &open.route);
+    if let Some(source) = &open.source {
+        respond::route(&mut response, &source.route);
+    }
     response.insert_header((
         CONTENT_TYPE,
         HeaderValue::from_static("text/event-stream; charset=utf-8"),
@@ -274,8 +276,9 @@ fn stream(worker: &Worker, open: OpenStream) -> HttpResponse {
         HeaderName::from_static("x-accel-buffering"),
         HeaderValue::from_static("no"),
     ));
-    let mut response = response.body(StreamBody::new(&worker.streams, open.relay));
-    respond::loss(&mut response, open.loss.as_deref());
+    let mut response = response.body(StreamBody::new(&worker.streams, open.stream));
+    let loss = open.source.and_then(|source| source.loss);
+    respond::loss(&mut response, loss.as_deref());
     response
 }
 

@@ -1,4 +1,4 @@
-//! A relay as an HTTP body, and the watch over clients that have stopped reading theirs.
+//! A stream as an HTTP body, and the watch over clients that have stopped reading theirs.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -13,17 +13,17 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::error::ErrorKind;
-use crate::gateway::relay::Relay;
 use crate::gateway::stop::Stop;
+use crate::gateway::stream::ClientStream;
 
 /// A stream on its way to a client.
 pub struct StreamBody {
     watched: Rc<Watched>,
 }
 
-/// A relay with what the watch needs to know.
+/// A stream with what the watch needs to know.
 struct Watched {
-    relay: RefCell<Relay>,
+    stream: RefCell<ClientStream>,
     /// Wakes the client's connection, which waits for the upstream.
     waker: Cell<Option<Waker>>,
     /// When the client's connection last asked for more.
@@ -88,7 +88,7 @@ impl Streams {
             let Some(reason) = reason(&watched) else {
                 return true;
             };
-            watched.relay.borrow_mut().give_up(reason);
+            watched.stream.borrow_mut().give_up(reason);
             if let Some(waker) = watched.waker.take() {
                 waker.wake();
             }
@@ -105,20 +105,20 @@ impl Streams {
 impl Watched {
     /// While the connection waits for the upstream, its idle limit wakes it; only a longer silence is the client's.
     fn is_stalled(&self, stall: Duration, now: Instant) -> bool {
-        let patience = if self.waiting.get() {
-            stall + self.relay.borrow().idle_limit()
-        } else {
-            stall
+        let patience = match (self.waiting.get(), self.stream.borrow().idle_limit()) {
+            (true, Some(idle)) => stall + idle,
+            (true, None) => return false,
+            (false, _) => stall,
         };
         now.duration_since(self.polled.get()) > patience
     }
 }
 
 impl StreamBody {
-    /// Puts a relay under watch.
-    pub fn new(streams: &Streams, relay: Relay) -> Self {
+    /// Puts a stream under watch.
+    pub fn new(streams: &Streams, stream: ClientStream) -> Self {
         let watched = Rc::new(Watched {
-            relay: RefCell::new(relay),
+            stream: RefCell::new(stream),
             waker: Cell::new(None),
             polled: Cell::new(Instant::now()),
             waiting: Cell::new(false),
@@ -139,7 +139,7 @@ impl MessageBody for StreamBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        let polled = self.watched.relay.borrow_mut().poll_next(context);
+        let polled = self.watched.stream.borrow_mut().poll_next(context);
         self.watched.polled.set(Instant::now());
         self.watched.waiting.set(polled.is_pending());
         if polled.is_pending() {

@@ -233,7 +233,8 @@ fn a_request_falls_over_from_one_protocol_to_the_other() {
         "From the second"
     );
     assert_eq!(answer.header("x-model-proxy-model"), Some("beta/up-b"));
-    assert_eq!(answer.header("x-model-proxy-attempts"), Some("2"));
+    // The first route once and twice more, then the second.
+    assert_eq!(answer.header("x-model-proxy-attempts"), Some("4"));
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub(super) fn context() -> ReplyContext {
         now: 1_700_000_000,
         fallback_id: "fallback".to_owned(),
         tool_names: ToolNames::default(),
+        keeps_id: false,
     }
 }
 

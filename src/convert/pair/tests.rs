@@ -28,6 +28,7 @@ fn context(tool_names: ToolNames) -> ReplyContext {
         now: 1,
         fallback_id: "f".to_owned(),
         tool_names,
+        keeps_id: false,
     }
 }
 

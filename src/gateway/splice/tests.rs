@@ -1,0 +1,1 @@
+//! Splices over both protocols.
