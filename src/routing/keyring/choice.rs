@@ -24,7 +24,7 @@ pub enum Choice {
 
 impl Choice {
     /// Whether it is after this key at all.
-    pub(super) fn names(&self, digest: &Digest) -> bool {
+    pub fn names(&self, digest: &Digest) -> bool {
         match self {
             Self::Ready { except } => !except.contains(digest),
             Self::Again { among } => among.contains(digest),
