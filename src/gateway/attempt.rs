@@ -165,7 +165,9 @@ pub(super) async fn call(
         Ok(response) if !response.status().is_success() => {
             refused(walk, engagement, response, total).await
         }
-        Ok(response) if walk.request.streaming => open(walk, route, response, deadline, total).await,
+        Ok(response) if walk.request.streaming => {
+            open(walk, route, response, deadline, total).await
+        }
         Ok(response) => whole(walk, route, response, deadline).await,
     }
 }

@@ -239,7 +239,9 @@ impl Exchange {
             return;
         };
         let usages = self.record.attempts.iter().filter_map(|call| call.usage);
-        let billed = usages.map(|usage| usage.billed()).reduce(u64::saturating_add);
+        let billed = usages
+            .map(|usage| usage.billed())
+            .reduce(u64::saturating_add);
         match billed {
             Some(tokens) => permit.settle(tokens),
             // Nothing was answered, so nothing was used. A stream that broke may have cost what was reserved.

@@ -402,10 +402,14 @@ impl Relay {
     }
 
     fn told(&mut self, error: GatewayError) -> Told {
-        let request_id = self.party.as_ref().map_or("", |party| party.exchange.request_id());
-        let event = self.error_event.take().unwrap_or_else(|| {
-            Bytes::from(self.terms.protocol.error_event(&error, request_id))
-        });
+        let request_id = self
+            .party
+            .as_ref()
+            .map_or("", |party| party.exchange.request_id());
+        let event = self
+            .error_event
+            .take()
+            .unwrap_or_else(|| Bytes::from(self.terms.protocol.error_event(&error, request_id)));
         Told { error, event }
     }
 

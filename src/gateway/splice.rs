@@ -86,7 +86,9 @@ impl Splice {
         };
         let mut sent = BytesMut::new();
         let is_text = transcript.is_whole() && splice.replay(transcript, &mut sent);
-        if !is_text || splice.client.text.is_empty() {
+        // An encoder holds blank text back until more follows; a client that got it raw has it already.
+        let is_blank = from == client && splice.client.text.trim().is_empty();
+        if !is_text || is_blank || splice.client.text.is_empty() {
             return Err(splice.told);
         }
         Ok(splice)

@@ -187,7 +187,10 @@ fn error_event(answer: &Answer, protocol: Protocol, request_id: &str) -> Bytes {
 }
 
 /// What the stream of this request depends on beside its upstream.
-pub(super) fn terms(request: &ClientRequest, settings: &crate::config::settings::Settings) -> Terms {
+pub(super) fn terms(
+    request: &ClientRequest,
+    settings: &crate::config::settings::Settings,
+) -> Terms {
     Terms {
         protocol: request.protocol,
         include_usage: request.head.include_usage,

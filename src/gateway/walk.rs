@@ -365,8 +365,7 @@ impl Walk {
     /// The gateway stops before any content came.
     fn stop(mut self) -> Ending {
         let error = GatewayError::new(ErrorKind::Stopping, "The gateway is stopping");
-        self.exchange
-            .end_attempt(None, ErrorKind::Stopping.name());
+        self.exchange.end_attempt(None, ErrorKind::Stopping.name());
         self.exchange.fail(&error);
         Ending::Answer(Answer::Failed(error), Box::new(self.exchange))
     }

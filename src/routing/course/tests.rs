@@ -219,7 +219,10 @@ fn a_silent_route_is_left_at_once_and_the_last_one_only_after_its_other_keys() {
 fn what_is_the_clients_fault_ends_the_course() {
     let now = Instant::now();
     let fault = judgement(Class::ClientFault, Next::Return, false);
-    assert_eq!(play(&mut course(&[2, 2], 2, now), now, &fault), ["p0 KEY_1"]);
+    assert_eq!(
+        play(&mut course(&[2, 2], 2, now), now, &fault),
+        ["p0 KEY_1"]
+    );
 }
 
 #[test]
@@ -241,7 +244,10 @@ fn a_repaired_request_asks_the_same_key_once_more() {
     course.called(key);
     course.repaired();
     let (_, choice, wait) = next(&mut course, now).unwrap();
-    assert_eq!((choice, wait), (Choice::Again { among: vec![key] }, Duration::ZERO));
+    assert_eq!(
+        (choice, wait),
+        (Choice::Again { among: vec![key] }, Duration::ZERO)
+    );
 }
 
 #[test]
