@@ -136,7 +136,7 @@ impl Gateway {
     ) -> (Answer, Option<Exchange>) {
         let terms = stream::terms(&request, &self.settings);
         let request_id = exchange.request_id().to_owned();
-        let pace = plan.model.keepalive.unwrap_or(self.settings.keepalive);
+        let pace = plan.model.keepalive.unwrap_or_default();
         let waits = !request.streaming || pace.is_zero();
         let head = exchange.head();
         let walk = Walk::new(Rc::clone(self), request, plan, catalog, exchange);

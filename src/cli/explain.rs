@@ -7,7 +7,8 @@ use super::outcome::Failure;
 use super::start;
 use super::{ExplainArguments, preview};
 use crate::config;
-use crate::config::catalog::{Catalog, Model, Route};
+use crate::config::catalog::{Catalog, Model, Route, StreamRecovery};
+use crate::config::settings::Settings;
 use crate::routing::plan::{Plan, SkippedRoute, plan};
 use crate::secret::Scrubber;
 
@@ -19,6 +20,7 @@ pub(super) fn run(arguments: &ExplainArguments, out: &mut dyn Write) -> Result<(
         return Err(Failure::failed(unknown(&catalog, model)));
     };
     header(&catalog, found, out)?;
+    policy(&sources.settings, found, out)?;
     if let Some(plan) = plan(&catalog, model) {
         attempts(&plan, &catalog.scrubber, out)?;
         if let Some(file) = &arguments.request {
@@ -54,6 +56,29 @@ fn header(catalog: &Catalog, model: &Model, out: &mut dyn Write) -> io::Result<(
         writeln!(out, "  fallback model: {name}{note}")?;
     }
     Ok(())
+}
+
+/// What bounds a request to this model as a whole, and what becomes of a stream that waits or breaks.
+fn policy(settings: &Settings, model: &Model, out: &mut dyn Write) -> io::Result<()> {
+    let recovery = match model.stream_recovery {
+        StreamRecovery::Splice => "continued by the next route where its text agrees (splice)",
+        StreamRecovery::Error => "ended with an error event (error)",
+        StreamRecovery::Hold => "held back until it is complete (hold)",
+    };
+    let keepalive = model.keepalive.map_or_else(
+        || "no pings".to_owned(),
+        |keepalive| format!("pings after {}", seconds(keepalive)),
+    );
+    writeln!(
+        out,
+        "  at most {} calls, {} over the keys of a route, waits up to {}; {keepalive}; a stream that breaks is {recovery}",
+        settings.max_attempts,
+        match settings.max_key_retry_cycles {
+            0 | 1 => "1 pass".to_owned(),
+            passes => format!("{passes} passes"),
+        },
+        seconds(settings.max_wait),
+    )
 }
 
 fn attempts(plan: &Plan, scrubber: &Scrubber, out: &mut dyn Write) -> io::Result<()> {

@@ -56,6 +56,41 @@ pub(crate) fn resolve(nearest_first: [&Deadlines; 3], settings: &Settings) -> Ti
     }
 }
 
+/// Deadlines that can never pass, because another one always passes first.
+pub(crate) fn contradictions(timeouts: &Timeouts) -> Vec<String> {
+    let never = |name: &str, inner: Duration, outer_name: &str, outer: Duration| {
+        (inner > outer).then(|| {
+            format!(
+                "{name} ({} s) is longer than {outer_name} ({} s), which always passes first",
+                inner.as_secs_f64(),
+                outer.as_secs_f64()
+            )
+        })
+    };
+    let Timeouts {
+        connect,
+        first_token,
+        total,
+        attempt,
+        ..
+    } = *timeouts;
+    let whole =
+        attempt.and_then(|attempt| never("timeout_seconds", attempt, "total_seconds", total));
+    [
+        never(
+            "connect_seconds",
+            connect,
+            "first_token_seconds",
+            first_token,
+        ),
+        never("first_token_seconds", first_token, "total_seconds", total),
+        whole,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -135,6 +170,27 @@ mod tests {
         ]);
         assert_eq!(timeouts.attempt, None);
         assert_eq!(timeouts.total, seconds(900));
+    }
+
+    #[test]
+    fn a_deadline_that_never_passes_is_a_contradiction() {
+        assert_eq!(
+            contradictions(&resolved(["{}", "{}", "{}"])),
+            Vec::<String>::new()
+        );
+        let level =
+            r#"{"timeouts": {"connect_seconds": 9, "first_token_seconds": 8, "total_seconds": 7}}"#;
+        assert_eq!(
+            contradictions(&resolved(["{}", level, "{}"])),
+            [
+                "connect_seconds (9 s) is longer than first_token_seconds (8 s), which always passes first",
+                "first_token_seconds (8 s) is longer than total_seconds (7 s), which always passes first",
+            ]
+        );
+        assert_eq!(
+            contradictions(&resolved([r#"{"timeout_seconds": 700}"#, "{}", "{}"])).len(),
+            2
+        );
     }
 
     #[test]

@@ -33,15 +33,24 @@ pub(super) fn resolve(
         None => Arc::clone(&resolved.provider.keys),
     };
     note_skipped(source, route, resolved, &provider, keys.is_empty(), context);
+    let id = route.id.clone().unwrap_or_else(|| (index + 1).to_string());
+    let timeouts = deadlines::resolve(levels, context.settings);
+    for contradiction in deadlines::contradictions(&timeouts) {
+        context.warnings.push(Finding {
+            source: source.path.to_owned(),
+            position: None,
+            message: format!("route {id}: {contradiction}"),
+        });
+    }
     Route {
-        id: route.id.clone().unwrap_or_else(|| (index + 1).to_string()),
+        id,
         provider,
         model: model.clone(),
         protocol,
         url: join(&base, path, model),
         stream_url: join(&base, stream_path, model),
         keys,
-        timeouts: deadlines::resolve(levels, context.settings),
+        timeouts,
         cooldown: cooldown(source, route, resolved, context),
         cooldowns_off: context.settings.key_cooldown.is_zero(),
     }
