@@ -6,7 +6,7 @@ mod shutdown;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use actix::{Actor as _, Arbiter};
 use arc_swap::ArcSwap;
@@ -23,6 +23,8 @@ use crate::config::settings::Settings;
 use crate::gateway::budget::BodyBudget;
 use crate::gateway::stop::Stop;
 use crate::http::worker::Shared;
+use crate::routing::keyring::KeptRest;
+use crate::storage::rests::RestStore;
 use crate::storage::{Storage, StorageError};
 use crate::telemetry;
 
@@ -153,7 +155,8 @@ impl Application {
         }
         let stop = Stop::new();
         let ledger = Arc::new(Ledger::new());
-        let pools = KeyPools::new(Arc::clone(&ledger), Arbiter::current());
+        let rests = RestStore::new(self.storage.clone());
+        let pools = KeyPools::new(Arc::clone(&ledger), Arbiter::current(), Some(rests.clone()));
         let log = logger::start(
             self.storage.clone(),
             Arc::clone(&self.catalog),
@@ -161,6 +164,9 @@ impl Application {
         );
         self.handle.attach(log.logger.clone());
         pools.sync(&self.catalog.load()).await;
+        pools
+            .restore(kept(&rests, &self.settings), self.settings.max_cooldown)
+            .await;
         RateLimiter::start_on(&Arbiter::current(), Arc::clone(&ledger));
         let watcher = ConfigWatcher::new(
             Arc::clone(&self.settings),
@@ -174,7 +180,7 @@ impl Application {
             settings: Arc::clone(&self.settings),
             catalog: self.catalog,
             ledger,
-            pools,
+            pools: pools.clone(),
             buffer: log.buffer,
             database: log.health,
             budget: BodyBudget::new(self.settings.body_budget_bytes),
@@ -189,11 +195,26 @@ impl Application {
             watcher,
             stop,
             handle: self.handle,
+            pools,
             patience: self.settings.shutdown_timeout,
         }
         .run()
         .await
     }
+}
+
+/// What an earlier process wrote down of keys' rests, unless rests are switched off. Without it keys are merely tried
+/// too early.
+fn kept(rests: &RestStore, settings: &Settings) -> Vec<(String, KeptRest)> {
+    let read = if settings.key_cooldown.is_zero() {
+        rests.forget().map(|()| Vec::new())
+    } else {
+        rests.load(SystemTime::now())
+    };
+    read.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the rests of keys could not be read, every key begins ready");
+        Vec::new()
+    })
 }
 
 /// Why a running application ended badly.

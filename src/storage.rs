@@ -1,4 +1,4 @@
-//! The request log in a database: where it is, its schema, records that become rows, and rows that are written and read.
+//! The database: where it is, its schema, the request log's records that become rows, and the rests of keys.
 //! Everything here blocks; callers run it on a blocking thread. It knows no actor and no HTTP.
 
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ mod pool;
 mod prepare;
 pub mod record;
 pub mod requests;
+pub mod rests;
 pub mod row;
 mod schema;
 

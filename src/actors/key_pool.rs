@@ -1,6 +1,7 @@
 //! One actor per provider on the main arbiter: it has what takes time or is rare, namely new, vanished and listed keys,
 //! and the provider's own end. Handlers ask the shell of their worker instead; both work on the ledger.
 
+mod saving;
 mod shell;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,12 @@ use actix::{
 
 use crate::actors::ledger::{Ledger, Ring};
 use crate::config::catalog::{Catalog, Provider};
-use crate::routing::keyring::{KeyView, RingStatus};
+use crate::routing::keyring::{Clocks, KeptRest, KeyView, RingStatus};
+use crate::storage::rests::RestStore;
 
+use saving::Saving;
+
+pub use saving::Save;
 pub use shell::{Acquire, KeyPoolShell, Learn, Lease, Report, Soonest};
 
 /// Between two looks at whether a provider that is gone has become idle.
@@ -26,28 +31,39 @@ const RETIRE_EVERY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks after the keys of one provider.
-#[derive(Debug)]
 pub struct KeyPool {
     ledger: Arc<Ledger>,
     provider: String,
     ring: Arc<Ring>,
     retiring: Option<SpawnHandle>,
+    saving: Saving,
+}
+
+impl fmt::Debug for KeyPool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("KeyPool")
+            .field("provider", &self.provider)
+            .field("ring", &self.ring)
+            .finish_non_exhaustive()
+    }
 }
 
 impl KeyPool {
-    fn new(ledger: Arc<Ledger>, provider: String) -> Self {
+    fn new(ledger: Arc<Ledger>, provider: String, store: Option<RestStore>) -> Self {
         let ring = ledger.ring(&provider);
         Self {
             ledger,
             provider,
             ring,
             retiring: None,
+            saving: Saving::new(store),
         }
     }
 
     fn try_to_retire(&mut self, context: &mut Context<Self>) {
         self.retiring = None;
-        if self.ledger.retire(&self.provider, Instant::now()) {
+        if !self.is_saving() && self.ledger.retire(&self.provider, Instant::now()) {
             tracing::debug!(provider = %self.provider, "provider is gone and idle: its keys are forgotten");
             context.stop();
         } else {
@@ -58,6 +74,10 @@ impl KeyPool {
 
 impl Actor for KeyPool {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        self.watch(context);
+    }
 }
 
 /// The provider as a new catalog has it: its keys come in, those that are gone leave with their last lease.
@@ -80,7 +100,30 @@ impl Handler<Sync> for KeyPool {
         }
         while !self.ring.sync(&sync.provider) {
             self.ring = self.ledger.ring(&self.provider);
+            self.watch(context);
         }
+    }
+}
+
+/// Rests that an earlier process wrote down. Send it after [`Sync`]: they are taken back for keys that are there.
+#[derive(Debug)]
+pub struct Restore {
+    /// The rests of this provider.
+    pub rests: Vec<KeptRest>,
+    /// No rest is longer.
+    pub longest: Duration,
+}
+
+impl Message for Restore {
+    type Result = ();
+}
+
+impl Handler<Restore> for KeyPool {
+    type Result = ();
+
+    fn handle(&mut self, restore: Restore, _: &mut Context<Self>) {
+        self.ring
+            .restore(Clocks::now(), restore.longest, &restore.rests);
     }
 }
 
@@ -134,19 +177,23 @@ impl Handler<List> for KeyPool {
     }
 }
 
-/// Ends all rests of the provider's keys.
-#[derive(Debug, Clone, Copy)]
-pub struct Reset;
+/// Ends rests: those of one key by its label, or those of the provider and all its keys. The answer is how many keys
+/// that was for.
+#[derive(Debug, Clone)]
+pub struct Reset {
+    /// The label; `None`: all.
+    pub key: Option<String>,
+}
 
 impl Message for Reset {
-    type Result = ();
+    type Result = usize;
 }
 
 impl Handler<Reset> for KeyPool {
-    type Result = ();
+    type Result = usize;
 
-    fn handle(&mut self, _: Reset, _: &mut Context<Self>) {
-        self.ring.reset();
+    fn handle(&mut self, reset: Reset, _: &mut Context<Self>) -> usize {
+        self.ring.reset(reset.key.as_deref())
     }
 }
 
@@ -155,6 +202,7 @@ impl Handler<Reset> for KeyPool {
 pub struct KeyPools {
     ledger: Arc<Ledger>,
     arbiter: ArbiterHandle,
+    store: Option<RestStore>,
     pools: Arc<Mutex<BTreeMap<String, Addr<KeyPool>>>>,
 }
 
@@ -168,11 +216,13 @@ impl fmt::Debug for KeyPools {
 }
 
 impl KeyPools {
-    /// No pools yet; those to come live on `arbiter`, which should be the main one.
-    pub fn new(ledger: Arc<Ledger>, arbiter: ArbiterHandle) -> Self {
+    /// No pools yet; those to come live on `arbiter`, which should be the main one, and write rests into `store`, if
+    /// there is one.
+    pub fn new(ledger: Arc<Ledger>, arbiter: ArbiterHandle, store: Option<RestStore>) -> Self {
         Self {
             ledger,
             arbiter,
+            store,
             pools: Arc::default(),
         }
     }
@@ -185,6 +235,34 @@ impl KeyPools {
         }
         for provider in self.gone(catalog) {
             self.pool(&provider).do_send(Retire);
+        }
+    }
+
+    /// Takes back what an earlier process wrote down, for the providers of the latest catalog. None of it rests longer
+    /// than `longest`.
+    pub async fn restore(&self, rests: Vec<(String, KeptRest)>, longest: Duration) {
+        let mut providers: BTreeMap<String, Vec<KeptRest>> = BTreeMap::new();
+        for (provider, rest) in rests {
+            providers.entry(provider).or_default().push(rest);
+        }
+        for (provider, rests) in providers {
+            let Some(pool) = self.get(&provider) else {
+                continue;
+            };
+            let restore = Restore { rests, longest };
+            if let Err(error) = pool.send(restore).timeout(PATIENCE).await {
+                tracing::error!(provider, %error, "the key pool does not answer: restart the gateway");
+            }
+        }
+    }
+
+    /// Has every pool write down what it has not yet, and waits for it.
+    pub async fn save(&self) {
+        let pools = self.with(|pools| pools.clone());
+        for (provider, pool) in pools {
+            if let Err(error) = pool.send(Save).timeout(PATIENCE).await {
+                tracing::warn!(provider, %error, "the rests of keys could not be written; the next start may forget them");
+            }
         }
     }
 
@@ -217,7 +295,9 @@ impl KeyPools {
             _ => {
                 let ledger = Arc::clone(&self.ledger);
                 let name = provider.to_owned();
-                let pool = KeyPool::start_in_arbiter(&self.arbiter, |_| KeyPool::new(ledger, name));
+                let store = self.store.clone();
+                let pool =
+                    KeyPool::start_in_arbiter(&self.arbiter, |_| KeyPool::new(ledger, name, store));
                 pools.insert(provider.to_owned(), pool.clone());
                 pool
             }
@@ -247,7 +327,7 @@ mod tests {
 
     use super::*;
     use crate::routing::keyring::Choice;
-    use crate::routing::outcome::{KeyEffect, RestKind, Scope};
+    use crate::routing::outcome::{Class, KeyEffect, RestKind, Scope};
     use crate::routing::samples;
 
     const DEADLINE: Duration = Duration::from_secs(10);
@@ -268,7 +348,7 @@ mod tests {
     fn pools() -> (Arc<Ledger>, KeyPools) {
         let ledger = Arc::new(Ledger::new());
         let arbiter = System::current().arbiter().clone();
-        (Arc::clone(&ledger), KeyPools::new(ledger, arbiter))
+        (Arc::clone(&ledger), KeyPools::new(ledger, arbiter, None))
     }
 
     fn keys(ledger: &Ledger, provider: &str) -> usize {
@@ -364,6 +444,7 @@ mod tests {
                 kind: RestKind::Banned,
                 duration: Duration::from_secs(60),
                 asked: false,
+                why: Class::BadKey,
             };
             let digest = samples::key(2).digest;
             ledger
@@ -372,9 +453,12 @@ mod tests {
             let pool = pools.get("acme").unwrap();
             let listed = pool.send(List).await.unwrap();
             assert_eq!(listed[0].label, "KEY_1");
-            assert!(listed[0].resting.is_none() && listed[1].resting.is_some());
+            assert!(listed[0].rests.is_empty() && !listed[1].rests.is_empty());
             assert_eq!(pool.send(Status).await.unwrap().cooling, 1);
-            pool.send(Reset).await.unwrap();
+            let other = Some("KEY_1".to_owned());
+            assert_eq!(pool.send(Reset { key: other }).await.unwrap(), 1);
+            assert_eq!(pool.send(Status).await.unwrap().cooling, 1);
+            assert_eq!(pool.send(Reset { key: None }).await.unwrap(), 2);
             assert_eq!(pool.send(Status).await.unwrap().cooling, 0);
         });
     }

@@ -13,7 +13,7 @@ use crate::routing::keyring::RingStatus;
 use crate::routing::window::{Admission, Gauges, Refusal, Window};
 use crate::secret::Digest;
 
-pub(super) use ring::{Held, Ring};
+pub(super) use ring::{Held, Ring, Wake};
 
 /// The state of all providers' keys and all clients' limits. One for the process, behind an `Arc`.
 #[derive(Debug, Default)]
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::config::catalog::Limits;
     use crate::routing::keyring::Choice;
-    use crate::routing::outcome::{KeyEffect, RestKind, Scope};
+    use crate::routing::outcome::{Class, KeyEffect, RestKind, Scope};
     use crate::routing::samples;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -162,6 +162,7 @@ mod tests {
             kind: RestKind::Banned,
             duration: MINUTE,
             asked: false,
+            why: Class::BadKey,
         };
         ring.report(now, &held.key().digest, "m", effect);
         ring.release(held);

@@ -9,6 +9,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::{AppHandle, RunError};
 use crate::actors::config_watcher::ConfigWatcher;
+use crate::actors::key_pool::KeyPools;
 use crate::actors::logger::{Flush, Logger};
 use crate::gateway::stop::Stop;
 
@@ -30,6 +31,7 @@ pub(super) struct Shutdown {
     pub(super) watcher: Addr<ConfigWatcher>,
     pub(super) stop: Stop,
     pub(super) handle: AppHandle,
+    pub(super) pools: KeyPools,
     pub(super) patience: Duration,
 }
 
@@ -44,7 +46,13 @@ impl Shutdown {
             name = death(&self.logger, &self.watcher) => Err(RunError::ActorDied(name)),
         };
         let forced = self.handle.clone();
-        let stopping = drain(&control, &self.stop, &self.logger, self.patience);
+        let stopping = drain(
+            &control,
+            &self.stop,
+            &self.pools,
+            &self.logger,
+            self.patience,
+        );
         tokio::select! {
             drained = stopping => ended.and(drained),
             () = forced.stopped_at_once() => Err(RunError::Forced),
@@ -69,6 +77,7 @@ async fn death(logger: &Addr<Logger>, watcher: &Addr<ConfigWatcher>) -> &'static
 async fn drain(
     control: &ServerHandle,
     stop: &Stop,
+    pools: &KeyPools,
     logger: &Addr<Logger>,
     patience: Duration,
 ) -> Result<(), RunError> {
@@ -83,6 +92,7 @@ async fn drain(
     }
     stop.end();
     if !within(END, nobody_live(stop)).await {
+        within(END, pools.save()).await;
         return Err(RunError::StillLive(stop.live()));
     }
     let left = patient_until.saturating_duration_since(Instant::now());
@@ -90,6 +100,7 @@ async fn drain(
         let _ = closed.await;
     })
     .await;
+    within(END, pools.save()).await;
     let reason = match timeout(FLUSH, logger.send(Flush)).await {
         Ok(Ok(Ok(()))) => {
             tracing::info!("stopped, every request is in the log");

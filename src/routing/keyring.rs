@@ -2,6 +2,7 @@
 //! It holds labels and digests, never a secret, and has no clock of its own.
 
 mod choice;
+mod kept;
 mod lease;
 mod news;
 mod rest;
@@ -18,10 +19,11 @@ use crate::secret::Digest;
 use super::outcome::{Headroom, KeyEffect, RestKind, Scope};
 use lease::List;
 use news::News;
-use rest::{Due, Rest};
+use rest::{Due, Failure, Rest};
 
 pub use choice::Choice;
-pub use view::{KeyView, RingStatus};
+pub use kept::{Clocks, KeptRest};
+pub use view::{KeyView, RestView, RingStatus, Span};
 
 /// Rests of so many models per key are kept before the ones that are over are thrown away.
 const MODELS_KEPT: usize = 32;
@@ -144,35 +146,49 @@ impl Keyring {
         }
     }
 
-    /// What a call with this key, for this upstream model, does to the ring. Keys that have left are passed over.
-    /// A provider's rest is always a ban: no single call could tell that all of it works again.
-    pub fn report(&mut self, now: Instant, digest: &Digest, model: &str, effect: KeyEffect) {
-        let (scope, kind, duration, asked) = match effect {
-            KeyEffect::None => return,
+    /// What a call with this key, for this upstream model, does to the ring; whether any rest began, grew or ended.
+    /// Keys that have left are passed over. A provider's rest is always a ban: no single call could tell that all of it
+    /// works again.
+    pub fn report(
+        &mut self,
+        now: Instant,
+        digest: &Digest,
+        model: &str,
+        effect: KeyEffect,
+    ) -> bool {
+        let (scope, mut failure) = match effect {
+            KeyEffect::None => return false,
             KeyEffect::Success => return self.succeed(now, digest, model),
             KeyEffect::Rest {
                 scope,
                 kind,
                 duration,
                 asked,
-            } => (scope, kind, duration, asked),
+                why,
+            } => (
+                scope,
+                Failure {
+                    kind,
+                    duration,
+                    asked,
+                    why,
+                },
+            ),
         };
-        if duration.is_zero() {
-            return;
+        if failure.duration.is_zero() {
+            return false;
         }
-        let key = self.keys.get_mut(digest);
-        let rest = match (scope, key) {
-            (Scope::Provider, _) => return self.rest.add(now, RestKind::Banned, duration, asked),
-            (Scope::Key, Some(state)) => &mut state.rest,
-            (Scope::KeyModel, Some(state)) => {
-                if state.models.len() >= MODELS_KEPT {
-                    state.models.retain(|_, rest| rest.is_active(now));
-                }
-                state.models.entry(model.to_owned()).or_default()
+        let rest = match (scope, self.keys.get_mut(digest)) {
+            (Scope::Provider, _) => {
+                failure.kind = RestKind::Banned;
+                &mut self.rest
             }
-            (Scope::Key | Scope::KeyModel, None) => return,
+            (Scope::Key, Some(state)) => &mut state.rest,
+            (Scope::KeyModel, Some(state)) => state.rest_for(now, model),
+            (Scope::Key | Scope::KeyModel, None) => return false,
         };
-        rest.add(now, kind, duration, asked);
+        rest.add(now, failure);
+        true
     }
 
     /// What the upstream says is left for a key and a model. Keys that have left are passed over.
@@ -187,18 +203,19 @@ impl Keyring {
         }
     }
 
-    /// A provider's rest is what its file asked for and ends by time alone.
-    fn succeed(&mut self, now: Instant, digest: &Digest, model: &str) {
+    /// A provider's rest is what its file asked for and ends by time alone. Whether a rest ended.
+    fn succeed(&mut self, now: Instant, digest: &Digest, model: &str) -> bool {
         let Some(state) = self.keys.get_mut(digest) else {
-            return;
+            return false;
         };
-        state.rest.succeed(now);
+        let mut ended = state.rest.succeed(now);
         if let Some(rest) = state.models.get_mut(model) {
-            rest.succeed(now);
+            ended |= rest.succeed(now);
             if rest.due(now).is_none() {
                 state.models.remove(model);
             }
         }
+        ended
     }
 
     /// When the first key of `allowed` can be had for this model; `None`: one can be had now, or there are none.
@@ -227,13 +244,22 @@ impl Keyring {
             })
     }
 
-    /// Ends every rest.
-    pub fn reset(&mut self) {
-        self.rest = Rest::default();
-        for state in self.keys.values_mut() {
-            state.rest = Rest::default();
-            state.models.clear();
+    /// Ends the rests of the key with this label, or those of all keys and of the provider, and forgets what is said to
+    /// be left for them; how many keys there were to do it for.
+    pub fn reset(&mut self, label: Option<&str>) -> usize {
+        if label.is_none() {
+            self.rest = Rest::default();
         }
+        let mut count = 0;
+        for state in self.keys.values_mut() {
+            if label.is_none_or(|label| state.label == label) {
+                state.rest = Rest::default();
+                state.models.clear();
+                state.news.clear();
+                count += usize::from(state.standing == Standing::Member);
+            }
+        }
+        count
     }
 }
 
@@ -261,6 +287,14 @@ impl KeyState {
 
     fn is_busy(&self, most_in_flight: Option<u64>) -> bool {
         most_in_flight.is_some_and(|most| self.in_flight >= most)
+    }
+
+    /// The rest for one model, made where there is none; rests that are over make room first.
+    fn rest_for(&mut self, now: Instant, model: &str) -> &mut Rest {
+        if self.models.len() >= MODELS_KEPT {
+            self.models.retain(|_, rest| rest.is_active(now));
+        }
+        self.models.entry(model.to_owned()).or_default()
     }
 
     fn claim(&mut self, model: &str, lease: u64) -> bool {

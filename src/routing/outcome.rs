@@ -67,6 +67,24 @@ pub enum Class {
 }
 
 impl Class {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::ClientFault,
+        Self::ContextLength,
+        Self::ContentPolicy,
+        Self::BadKey,
+        Self::Quota,
+        Self::Misconfigured,
+        Self::RateLimited,
+        Self::Transient,
+        Self::Timeout,
+    ];
+
+    /// The class of this [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
     /// Low-cardinality name for the `outcome` of logs and attempts.
     pub fn name(self) -> &'static str {
         match self {
@@ -100,6 +118,8 @@ pub enum KeyEffect {
         duration: Duration,
         /// The upstream named this time itself: the rest is exactly so long.
         asked: bool,
+        /// What the failure was, for people.
+        why: Class,
     },
 }
 
@@ -320,6 +340,7 @@ fn key_effect(
         kind,
         duration,
         asked: failure.retry_after.is_some(),
+        why: row.class,
     }
 }
 

@@ -192,7 +192,7 @@ fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn hexadecimal(digest: &Digest) -> String {
+pub(super) fn hexadecimal(digest: &Digest) -> String {
     digest
         .iter()
         .fold(String::with_capacity(64), |mut text, byte| {

@@ -1,6 +1,21 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    key_rests (provider, key_hash, model, kind) {
+        provider -> Text,
+        key_hash -> Text,
+        key_label -> Text,
+        model -> Text,
+        kind -> Text,
+        why -> Text,
+        asked -> SmallInt,
+        until_ms -> BigInt,
+        step_ms -> BigInt,
+        failures -> Integer,
+    }
+}
+
+diesel::table! {
     request_logs (id) {
         id -> Text,
         request_id -> Text,
@@ -33,3 +48,5 @@ diesel::table! {
         loss -> Nullable<Text>,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(key_rests, request_logs,);

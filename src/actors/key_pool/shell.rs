@@ -196,7 +196,7 @@ mod tests {
     use actix::System;
 
     use super::*;
-    use crate::routing::outcome::{RestKind, Scope};
+    use crate::routing::outcome::{Class, RestKind, Scope};
     use crate::routing::samples;
 
     fn shell(ledger: &Arc<Ledger>) -> KeyPoolShell {
@@ -239,6 +239,7 @@ mod tests {
                     kind: RestKind::Banned,
                     duration: Duration::from_secs(60),
                     asked: true,
+                    why: Class::RateLimited,
                 },
             });
             let lease = shell.send(acquire(&route)).await.unwrap().unwrap();

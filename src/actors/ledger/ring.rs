@@ -1,10 +1,13 @@
 //! One provider's keyring and its own limits, behind one lock.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::config::catalog::{Limits, Provider, ProviderKey, Route};
-use crate::routing::keyring::{Choice, KeyView, Keyring, Leased, Resting, RingStatus};
+use crate::routing::keyring::{
+    Choice, Clocks, KeptRest, KeyView, Keyring, Leased, Resting, RingStatus,
+};
 use crate::routing::outcome::{Headroom, KeyEffect, RestKind};
 use crate::routing::window::{Admission, Window};
 use crate::secret::Digest;
@@ -25,6 +28,24 @@ struct RingState {
     window: Window,
     /// It has been taken out of the ledger; whoever finds this asks the ledger again.
     retired: bool,
+    /// Rests have changed since they were last written down.
+    changed: bool,
+    watcher: Option<Wake>,
+}
+
+/// Who wants to know that rests have changed. It is called on whatever thread changed them and must only pass it on.
+pub(in crate::actors) struct Wake(Arc<dyn Fn() + Send + Sync>);
+
+impl Wake {
+    pub(in crate::actors) fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(wake))
+    }
+}
+
+impl fmt::Debug for Wake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Wake")
+    }
 }
 
 /// A key and a place within the provider's limits. It goes back by [`Ring::release`], once.
@@ -98,7 +119,7 @@ impl Ring {
         model: &str,
         effect: KeyEffect,
     ) {
-        self.lock().keyring.report(now, digest, model, effect);
+        self.change(|keyring| keyring.report(now, digest, model, effect));
     }
 
     /// What an answer's head told: what is left for the key, and what that does to it.
@@ -110,9 +131,10 @@ impl Ring {
         headroom: Headroom,
         effect: KeyEffect,
     ) {
-        let mut state = self.lock();
-        state.keyring.learn(now, digest, model, headroom);
-        state.keyring.report(now, digest, model, effect);
+        self.change(|keyring| {
+            keyring.learn(now, digest, model, headroom);
+            keyring.report(now, digest, model, effect)
+        });
     }
 
     /// When a route's first key can be had; `None`: now, or the route has none.
@@ -152,8 +174,55 @@ impl Ring {
         self.lock().keyring.list(now)
     }
 
-    pub(in crate::actors) fn reset(&self) {
-        self.lock().keyring.reset();
+    /// Ends the rests of the key with this label, or all; how many keys there were to do it for.
+    pub(in crate::actors) fn reset(&self, label: Option<&str>) -> usize {
+        let mut count = 0;
+        self.change(|keyring| {
+            count = keyring.reset(label);
+            true
+        });
+        count
+    }
+
+    /// Has `wake` called when rests have changed since they were last [`kept`](Self::kept): once, whatever follows.
+    pub(in crate::actors) fn watch(&self, wake: Wake) {
+        let mut state = self.lock();
+        let wake = state.watcher.insert(wake).0.clone();
+        if state.changed {
+            drop(state);
+            wake();
+        }
+    }
+
+    /// The rests that lie ahead, to be written down.
+    pub(in crate::actors) fn kept(&self, clocks: Clocks) -> Vec<KeptRest> {
+        let mut state = self.lock();
+        state.changed = false;
+        state.keyring.kept(clocks)
+    }
+
+    /// Whether rests have changed since they were last [`kept`](Self::kept).
+    pub(in crate::actors) fn has_changed(&self) -> bool {
+        self.lock().changed
+    }
+
+    /// Takes rests back that were written down.
+    pub(in crate::actors) fn restore(&self, clocks: Clocks, longest: Duration, kept: &[KeptRest]) {
+        self.lock().keyring.restore(clocks, longest, kept);
+    }
+
+    /// Does something to the keyring that says whether rests have changed, and tells who watches.
+    fn change(&self, action: impl FnOnce(&mut Keyring) -> bool) {
+        let mut state = self.lock();
+        if !action(&mut state.keyring) || state.changed {
+            return;
+        }
+        state.changed = true;
+        let wake = state.watcher.as_ref().map(|wake| Arc::clone(&wake.0));
+        drop(state);
+        if let Some(wake) = wake {
+            wake();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, RingState> {

@@ -60,6 +60,7 @@ fn limited(seconds: u64) -> Judgement {
             kind: RestKind::Banned,
             duration: Duration::from_secs(seconds),
             asked: true,
+            why: Class::RateLimited,
         },
         ..judgement(Class::RateLimited, Next::Key, true)
     }

@@ -47,7 +47,7 @@ mod tests {
 
     use super::*;
     use crate::routing::keyring::{Keyring, Leased, Resting};
-    use crate::routing::outcome::{KeyEffect, Scope};
+    use crate::routing::outcome::{Class, KeyEffect, Scope};
     use crate::routing::samples;
 
     fn rest(kind: RestKind, seconds: u64) -> KeyEffect {
@@ -56,6 +56,7 @@ mod tests {
             kind,
             duration: Duration::from_secs(seconds),
             asked: true,
+            why: Class::Transient,
         }
     }
 

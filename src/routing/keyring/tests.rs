@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::routing::outcome::Class;
 use crate::routing::samples;
 
 const COOLDOWN: Duration = Duration::from_secs(300);
@@ -17,6 +18,7 @@ fn rest(scope: Scope, kind: RestKind, seconds: u64) -> KeyEffect {
         kind,
         duration: Duration::from_secs(seconds),
         asked: false,
+        why: Class::Transient,
     }
 }
 
@@ -26,6 +28,7 @@ fn asked(seconds: u64) -> KeyEffect {
         kind: RestKind::Banned,
         duration: Duration::from_secs(seconds),
         asked: true,
+        why: Class::Transient,
     }
 }
 
@@ -292,13 +295,17 @@ fn status_counts_what_rests_for_all_models_as_cooling() {
     };
     assert_eq!(ring.status(now), expected);
     let views = ring.list(now);
+    let rests = |view: &KeyView| -> Vec<(Span, Duration)> {
+        let rests = view.rests.iter();
+        rests.map(|rest| (rest.span.clone(), rest.left)).collect()
+    };
     assert_eq!(
-        views[0].resting_for,
-        [("m".to_owned(), Duration::from_secs(60))]
+        rests(&views[0]),
+        [(Span::Model("m".to_owned()), Duration::from_secs(60))]
     );
-    assert_eq!(views[1].resting, Some(COOLDOWN));
-    assert_eq!(views[2].resting, None);
-    ring.reset();
+    assert_eq!(rests(&views[1]), [(Span::Key, COOLDOWN)]);
+    assert_eq!(rests(&views[2]), []);
+    assert_eq!(ring.reset(None), 3);
     assert_eq!(ring.status(now).ready, 3);
     assert!(ring.is_idle(now));
 }
@@ -499,6 +506,7 @@ proptest! {
                 kind: if banned { RestKind::Banned } else { RestKind::Transient },
                 duration: Duration::from_secs(seconds),
                 asked,
+                why: Class::Transient,
             };
             ring.report(now, &keys[0].digest, "m", effect);
             let soonest = ring.soonest(now, "m", &keys);

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::rest::Due;
-use super::{Keyring, Standing};
+use super::{KeyState, Keyring, Standing};
+use crate::routing::outcome::{Class, RestKind};
 
 /// A provider's keys in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,10 +25,38 @@ pub struct KeyView {
     pub label: String,
     /// Calls under way.
     pub in_flight: u64,
-    /// How long it rests for all models.
-    pub resting: Option<Duration>,
-    /// How long it rests for single models, by the upstream's name and in its order.
-    pub resting_for: Vec<(String, Duration)>,
+    /// It has as many calls under way as it may have.
+    pub busy: bool,
+    /// What keeps it from being called: the provider's rests, its own, then those for single models in their order.
+    pub rests: Vec<RestView>,
+    /// What its upstream said is left, in thousandths, by the upstream's name of the model and in its order.
+    pub headroom: Vec<(String, u16)>,
+}
+
+/// One reason why a key is not called, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestView {
+    /// For what it rests.
+    pub span: Span,
+    /// Whether it is a ban or follows an accident.
+    pub kind: RestKind,
+    /// What the failure was.
+    pub why: Class,
+    /// How long it rests yet; zero while a probe finds out.
+    pub left: Duration,
+    /// A call is under way that finds out whether it works again.
+    pub probing: bool,
+}
+
+/// For what something rests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Span {
+    /// The provider rests, with all its keys.
+    Provider,
+    /// The key rests for all models.
+    Key,
+    /// The key rests for the model that the upstream calls so.
+    Model(String),
 }
 
 impl Keyring {
@@ -57,28 +85,47 @@ impl Keyring {
 
     /// The keys of the present configuration, by label.
     pub fn list(&self, now: Instant) -> Vec<KeyView> {
-        let left = |due: Due| due.at.saturating_duration_since(now);
         let mut views: Vec<KeyView> = self
             .keys
             .values()
             .filter(|state| state.standing == Standing::Member)
-            .map(|state| {
-                let due = Due::both(self.rest.due(now), state.rest.due(now));
-                let mut resting_for: Vec<_> = state
-                    .models
-                    .iter()
-                    .filter_map(|(model, rest)| Some((model.clone(), left(rest.due(now)?))))
-                    .collect();
-                resting_for.sort();
-                KeyView {
-                    label: state.label.clone(),
-                    in_flight: state.in_flight,
-                    resting: due.map(left),
-                    resting_for,
-                }
-            })
+            .map(|state| self.view(now, state))
             .collect();
         views.sort_by(|one, other| one.label.cmp(&other.label));
         views
+    }
+
+    fn view(&self, now: Instant, state: &KeyState) -> KeyView {
+        let mut models: Vec<_> = state.models.iter().collect();
+        models.sort_by_key(|(model, _)| model.as_str());
+        let models = models
+            .into_iter()
+            .map(|(model, rest)| (Span::Model(model.clone()), rest));
+        let rests = [(Span::Provider, &self.rest), (Span::Key, &state.rest)]
+            .into_iter()
+            .chain(models)
+            .flat_map(|(span, rest)| {
+                rest.reasons(now).map(move |reason| RestView {
+                    span: span.clone(),
+                    kind: reason.kind,
+                    why: reason.why,
+                    left: reason.until.saturating_duration_since(now),
+                    probing: reason.probing,
+                })
+            })
+            .collect();
+        let mut headroom: Vec<_> = state
+            .news
+            .iter()
+            .filter_map(|(model, news)| Some((model.clone(), news.left(now)?)))
+            .collect();
+        headroom.sort();
+        KeyView {
+            label: state.label.clone(),
+            in_flight: state.in_flight,
+            busy: state.is_busy(self.most_in_flight),
+            rests,
+            headroom,
+        }
     }
 }

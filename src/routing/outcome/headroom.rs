@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::limits::{LIMITS, count, reset_time};
-use super::{Failure, KeyEffect, RestKind, Scope, judge};
+use super::{Class, Failure, KeyEffect, RestKind, Scope, judge};
 use crate::config::catalog::Route;
 
 /// All of a limit, in the unit of [`Headroom::left`].
@@ -70,6 +70,7 @@ pub fn spent(headroom: &Headroom, route: &Route, max_cooldown: Duration) -> KeyE
             kind: RestKind::Banned,
             duration,
             asked: true,
+            why: Class::RateLimited,
         },
         nothing => nothing,
     }
@@ -228,6 +229,7 @@ mod tests {
             kind: RestKind::Banned,
             duration: Duration::from_secs(seconds),
             asked: true,
+            why: Class::RateLimited,
         };
         assert_eq!(spent_for(seconds(30), &|_| {}), rest(30));
         assert_eq!(spent_for(seconds(86_400), &|_| {}), rest(3_600), "capped");

@@ -62,12 +62,34 @@ fn said(status: u16, error: &UpstreamError, route: &Route) -> Judgement {
     judge(&failure, route, MAX)
 }
 
+/// A rest of the usual length. What it is for is told apart: see [`because`].
 fn rest(scope: Scope, kind: RestKind) -> KeyEffect {
     KeyEffect::Rest {
         scope,
         kind,
         duration: COOLDOWN,
         asked: false,
+        why: Class::Transient,
+    }
+}
+
+/// The same rest, for this class of failure: every rest tells what it is for.
+fn because(class: Class, effect: KeyEffect) -> KeyEffect {
+    match effect {
+        KeyEffect::Rest {
+            scope,
+            kind,
+            duration,
+            asked,
+            ..
+        } => KeyEffect::Rest {
+            scope,
+            kind,
+            duration,
+            asked,
+            why: class,
+        },
+        nothing => nothing,
     }
 }
 
@@ -115,7 +137,7 @@ fn every_status_has_its_row() {
             let judged = judge(&status(code), &plain(), MAX);
             assert_eq!(
                 (judged.class, judged.key, judged.next, judged.repair),
-                (class, key, next, false),
+                (class, because(class, key), next, false),
                 "{code}"
             );
         }
@@ -186,7 +208,7 @@ fn every_fault_has_its_row() {
             let judged = judge(&failure, &plain(), MAX);
             assert_eq!(
                 (judged.class, judged.key, judged.next, judged.repeatable),
-                (class, key, next, repeatable),
+                (class, because(class, key), next, repeatable),
                 "{kind:?}"
             );
         }
@@ -330,7 +352,10 @@ fn a_400_that_means_a_bad_key_bans_it() {
     ] {
         let judged = said(400, &error, &route);
         assert_eq!(judged.class, Class::BadKey, "{error:?}");
-        assert_eq!(judged.key, rest(Scope::Key, RestKind::Banned));
+        assert_eq!(
+            judged.key,
+            because(judged.class, rest(Scope::Key, RestKind::Banned))
+        );
         assert_eq!(judged.next, Next::Key);
         assert_ne!(said(422, &error, &route).class, Class::BadKey);
     }
@@ -365,7 +390,7 @@ fn an_empty_account_bans_the_key_for_all_models() {
             (judged.class, judged.key, judged.next, judged.repeatable),
             (
                 Class::Quota,
-                rest(Scope::Key, RestKind::Banned),
+                because(Class::Quota, rest(Scope::Key, RestKind::Banned)),
                 Next::Key,
                 false
             )
@@ -435,7 +460,7 @@ fn the_five_actions_of_the_provider_file_override_the_row() {
             let judged = judge(&status(code), &with_rule(code, Some(action), None), MAX);
             assert_eq!(
                 (judged.key, judged.next, judged.repair),
-                (key, next, repair),
+                (because(judged.class, key), next, repair),
                 "{action:?} {code}"
             );
             let other = judge(&status(599), &with_rule(code, Some(action), None), MAX);
@@ -478,7 +503,10 @@ fn a_bad_key_and_an_empty_account_follow_the_rules_of_401_and_402() {
     let shipped = Some(ErrorAction::FallbackNoCooldown);
     let bad_key = error("", "API_KEY_INVALID", "");
     let judged = said(400, &bad_key, &with_rule(400, shipped, None));
-    assert_eq!(judged.key, rest(Scope::Key, RestKind::Banned));
+    assert_eq!(
+        judged.key,
+        because(judged.class, rest(Scope::Key, RestKind::Banned))
+    );
     let judged = said(400, &bad_key, &with_rule(401, shipped, None));
     assert_eq!((judged.key, judged.next), (KeyEffect::None, Next::Route));
     let empty = error("insufficient_quota", "", "");
@@ -487,7 +515,10 @@ fn a_bad_key_and_an_empty_account_follow_the_rules_of_401_and_402() {
         &empty,
         &with_rule(429, Some(ErrorAction::ModelKeyFailure), None),
     );
-    assert_eq!(judged.key, rest(Scope::Key, RestKind::Banned));
+    assert_eq!(
+        judged.key,
+        because(judged.class, rest(Scope::Key, RestKind::Banned))
+    );
 }
 
 #[test]
@@ -543,7 +574,8 @@ fn a_rule_without_action_changes_only_the_time() {
             scope: Scope::KeyModel,
             kind: RestKind::Transient,
             duration: Duration::from_secs(60),
-            asked: false
+            asked: false,
+            why: Class::Transient,
         }
     );
     assert_eq!((judged.class, judged.next), (Class::Transient, Next::Key));
@@ -551,18 +583,11 @@ fn a_rule_without_action_changes_only_the_time() {
 
 #[test]
 fn classes_have_distinct_names() {
-    let names = [
-        Class::ClientFault,
-        Class::ContextLength,
-        Class::ContentPolicy,
-        Class::BadKey,
-        Class::Quota,
-        Class::Misconfigured,
-        Class::RateLimited,
-        Class::Transient,
-        Class::Timeout,
-    ]
-    .map(Class::name);
+    let names = Class::ALL.map(Class::name);
     let distinct: std::collections::HashSet<_> = names.iter().collect();
     assert_eq!(distinct.len(), names.len());
+    for class in Class::ALL {
+        assert_eq!(Class::from_name(class.name()), Some(class));
+    }
+    assert_eq!(Class::from_name("ok"), None);
 }

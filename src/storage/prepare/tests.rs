@@ -44,11 +44,11 @@ fn prepared(connection: &mut SqliteConnection) {
 fn migrations_go_up_down_and_up_again_in_a_new_database() {
     let mut connection = memory();
     prepared(&mut connection);
-    assert_eq!(tables(&mut connection), ["request_logs"]);
+    assert_eq!(tables(&mut connection), ["key_rests", "request_logs"]);
     connection.revert_all_migrations(MIGRATIONS).unwrap();
     assert!(tables(&mut connection).is_empty());
     prepared(&mut connection);
-    assert_eq!(tables(&mut connection), ["request_logs"]);
+    assert_eq!(tables(&mut connection), ["key_rests", "request_logs"]);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn migrations_go_up_down_and_up_again_beside_the_table_of_the_python_original() 
     let mut connection = memory();
     connection.batch_execute(PYTHON).unwrap();
     prepared(&mut connection);
-    let both = ["logs", "request_logs", "request_logs_python"];
+    let both = ["key_rests", "logs", "request_logs", "request_logs_python"];
     assert_eq!(tables(&mut connection), both);
     connection.revert_all_migrations(MIGRATIONS).unwrap();
     assert_eq!(tables(&mut connection), ["logs", "request_logs_python"]);
@@ -87,6 +87,7 @@ fn a_second_table_of_the_python_original_gets_a_name_of_its_own() {
     assert_eq!(
         tables(&mut connection),
         [
+            "key_rests",
             "logs",
             "request_logs",
             "request_logs_python",
@@ -100,19 +101,21 @@ fn our_own_table_is_never_taken_for_the_python_one() {
     let mut connection = memory();
     prepared(&mut connection);
     prepared(&mut connection);
-    assert_eq!(tables(&mut connection), ["request_logs"]);
+    assert_eq!(tables(&mut connection), ["key_rests", "request_logs"]);
 }
 
 #[test]
 fn the_schema_is_what_the_migrations_make() {
     let mut connection = memory();
     prepared(&mut connection);
-    let columns: Vec<Name> = sql_query(
-        "SELECT name || ' ' || type || CASE \"notnull\" WHEN 1 THEN '' ELSE ' NULL' END AS name
-         FROM pragma_table_info('request_logs')",
-    )
-    .load(&mut connection)
-    .unwrap();
+    let mut columns: Vec<Name> = Vec::new();
+    for table in ["key_rests", "request_logs"] {
+        let query = format!(
+            "SELECT name || ' ' || type || CASE \"notnull\" WHEN 1 THEN '' ELSE ' NULL' END AS name
+             FROM pragma_table_info('{table}')"
+        );
+        columns.extend(sql_query(query).load::<Name>(&mut connection).unwrap());
+    }
     let schema: Vec<String> = include_str!("../schema.rs")
         .lines()
         .filter_map(|line| line.trim().trim_end_matches(',').split_once(" -> "))

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::{except, ready, take};
 use crate::routing::keyring::*;
+use crate::routing::outcome::Class;
 use crate::routing::samples;
 
 fn told(left: u16, reset: u64) -> Headroom {
@@ -20,6 +21,7 @@ fn spent(seconds: u64) -> KeyEffect {
         kind: RestKind::Banned,
         duration: Duration::from_secs(seconds),
         asked: true,
+        why: Class::RateLimited,
     }
 }
 

@@ -157,8 +157,10 @@ const ACTIONS: [ErrorAction; 5] = [
     ErrorAction::AutoFixToolResponses,
 ];
 
-fn effect(rest: Option<(Scope, RestKind)>) -> KeyEffect {
-    rest.map_or(KeyEffect::None, |(scope, kind)| super::rest(scope, kind))
+fn effect(class: Class, rest: Option<(Scope, RestKind)>) -> KeyEffect {
+    rest.map_or(KeyEffect::None, |(scope, kind)| {
+        because(class, super::rest(scope, kind))
+    })
 }
 
 #[test]
@@ -167,7 +169,12 @@ fn every_row_is_judged_as_the_table_says() {
         let judged = judge(&failure, &plain(), MAX);
         assert_eq!(
             (judged.class, judged.key, judged.next, judged.repair),
-            (expected.class, effect(expected.rest), expected.next, false),
+            (
+                expected.class,
+                effect(expected.class, expected.rest),
+                expected.next,
+                false
+            ),
             "{failure:?}"
         );
     }
@@ -183,12 +190,12 @@ fn each_of_the_five_actions_replaces_every_row_that_has_a_status_and_no_other() 
             let (key, next, repair) = if expected.rule.is_some() {
                 let (scope, next, repair) = replaced(action);
                 (
-                    effect(scope.map(|scope| (scope, RestKind::Banned))),
+                    effect(judged.class, scope.map(|scope| (scope, RestKind::Banned))),
                     next,
                     repair,
                 )
             } else {
-                (effect(expected.rest), expected.next, false)
+                (effect(expected.class, expected.rest), expected.next, false)
             };
             assert_eq!(
                 (judged.key, judged.next, judged.repair),
