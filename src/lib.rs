@@ -33,4 +33,5 @@ pub mod routing;
 pub mod secret;
 pub mod storage;
 pub mod telemetry;
+pub mod tokens;
 pub mod upstream;
