@@ -3,6 +3,7 @@
 
 pub mod attempt;
 pub mod budget;
+pub mod count;
 pub mod exchange;
 mod fitting;
 mod opening;

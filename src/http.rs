@@ -4,8 +4,10 @@ pub mod body;
 pub mod caller;
 pub mod chat;
 pub mod cors;
+pub mod count;
 pub mod health;
 pub mod identity;
+pub mod intake;
 pub mod limits;
 pub mod models;
 pub mod respond;
@@ -31,13 +33,14 @@ const CHAT: [(&str, Protocol, bool); 5] = [
 /// Every path that we serve.
 pub fn routes(config: &mut ServiceConfig) {
     for (path, protocol, always_streams) in CHAT {
-        let surface = chat::Surface {
+        let surface = intake::Surface {
             protocol,
             always_streams,
         };
         let resource = post(path).app_data(web::Data::new(surface));
         config.service(resource.route(web::post().to(chat::answer)));
     }
+    config.service(post("/v1/messages/count_tokens").route(web::post().to(count::tokens)));
     config.service(get("/v1/models").route(web::get().to(models::list)));
     config.service(get("/v1/models/{id:.*}").route(web::get().to(models::one)));
     config.service(

@@ -7,4 +7,4 @@ mod socket;
 
 pub use body::UpstreamBody;
 pub use client::Clients;
-pub use request::{Call, Forwarded, SendFault, send};
+pub use request::{Call, Forwarded, SendFault, send, send_to};

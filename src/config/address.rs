@@ -40,6 +40,20 @@ pub(crate) fn join(base: &str, path: &str, model: &str) -> String {
     }
 }
 
+/// Where an upstream counts the tokens of what goes to this address of Anthropic messages, its query kept; `None` if the
+/// address does not end as those do.
+pub(crate) fn count_tokens(messages: &str) -> Option<String> {
+    let (path, query) = match messages.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (messages, None),
+    };
+    let path = path.trim_end_matches('/');
+    path.ends_with("/messages").then(|| match query {
+        Some(query) => format!("{path}/count_tokens?{query}"),
+        None => format!("{path}/count_tokens"),
+    })
+}
+
 /// Percent-encodes what may not stand in a path segment.
 fn escape(segment: &str) -> String {
     let mut escaped = String::with_capacity(segment.len());
@@ -97,6 +111,28 @@ mod tests {
             ("http://h/v1/", "/chat"),
         ] {
             assert_eq!(join(base, path, "m"), "http://h/v1/chat");
+        }
+    }
+
+    #[test]
+    fn tokens_are_counted_below_the_address_of_messages() {
+        for (messages, counting) in [
+            (
+                "https://h/v1/messages",
+                Some("https://h/v1/messages/count_tokens"),
+            ),
+            (
+                "https://h/v1/messages/",
+                Some("https://h/v1/messages/count_tokens"),
+            ),
+            (
+                "https://h/a/messages?v=1&w=/",
+                Some("https://h/a/messages/count_tokens?v=1&w=/"),
+            ),
+            ("https://h/models/claude:rawPredict", None),
+            ("https://h/chat?to=/messages", None),
+        ] {
+            assert_eq!(count_tokens(messages).as_deref(), counting, "{messages}");
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
+use super::address;
 use super::settings::Settings;
 use crate::protocol::Protocol;
 use crate::secret::{Digest, Scrubber, Secret};
@@ -228,6 +229,16 @@ pub struct Route {
     pub cooldown: Duration,
     /// `KEY_COOLDOWN_SECONDS=0`: no key ever rests, whatever the files and the upstream say.
     pub cooldowns_off: bool,
+}
+
+impl Route {
+    /// Where the upstream counts the tokens of a message; `None` if its protocol or its address knows no such thing.
+    pub fn count_tokens_url(&self) -> Option<String> {
+        match self.protocol {
+            Protocol::OpenAi => None,
+            Protocol::Anthropic => address::count_tokens(&self.url),
+        }
+    }
 }
 
 /// What to do when a stream breaks after content has been sent.

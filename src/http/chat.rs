@@ -7,19 +7,17 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderVal
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::caller::Caller;
-use super::identity::request_id;
+use super::intake::Surface;
 use super::stream::StreamBody;
 use super::worker::Worker;
-use super::{body, limits, respond};
+use super::{intake, limits, respond};
 use crate::actors::rate_limiter::{Admit, Permit};
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::{Answer, ClientRequest, OpenStream};
-use crate::protocol::raw::RawObject;
-use crate::protocol::{Protocol, RequestHead};
-use crate::routing::plan::{Plan, plan};
+use crate::protocol::Protocol;
+use crate::routing::plan::Plan;
 use crate::routing::window::{Gauges, LimitKind, Refusal};
-use crate::upstream::Forwarded;
 
 /// A rate limiter that does not answer within this is dead.
 const ASK: Duration = Duration::from_secs(2);
@@ -27,15 +25,6 @@ const ASK: Duration = Duration::from_secs(2);
 const RESERVED_ANSWER: u64 = 1000;
 /// Bytes of a prompt that are reserved as one token.
 const BYTES_PER_TOKEN: usize = 4;
-
-/// What a path says beside the body; kept with its resource.
-#[derive(Clone, Copy)]
-pub struct Surface {
-    /// What its clients speak.
-    pub protocol: Protocol,
-    /// Whether it streams whatever the body says.
-    pub always_streams: bool,
-}
 
 /// `POST` to a path of [`Surface`].
 pub async fn answer(
@@ -55,26 +44,9 @@ async fn serve(
     payload: web::Payload,
     worker: web::Data<Worker>,
 ) -> HttpResponse {
-    let shared = &worker.shared;
-    let (live, others) = shared.stop.enter();
-    let crowded = is_crowded(shared.settings.max_in_flight, others);
-    let mut exchange = Exchange::open(
-        request_id(&request),
-        request.path().to_owned(),
-        surface.protocol,
-        Arc::clone(&caller.client),
-        Arc::clone(&shared.buffer),
-        live,
-    );
-    let judged = if crowded {
-        Err(overloaded())
-    } else {
-        tokio::select! {
-            judged = judge(surface, &caller, &request, payload, &worker, &mut exchange) => judged,
-            () = shared.stop.ended() => Err(stopping()),
-        }
-    };
-    match judged {
+    let (mut exchange, crowded) = intake::open(surface.protocol, &caller, &request, &worker);
+    let judging = judge(surface, &caller, &request, payload, &worker, &mut exchange);
+    match intake::admitting(&worker, crowded, judging).await {
         Ok((asked, plan)) => {
             let gauges = exchange.permit().map(Permit::gauges);
             let (answer, exchange) = worker
@@ -89,23 +61,12 @@ async fn serve(
         }
         Err(refused) => {
             exchange.fail(&refused.error);
-            let mut response = respond::failure(&request, &audible(refused.error));
+            let mut response = respond::failure(&request, &intake::audible(refused.error));
             if let Some(gauges) = refused.gauges {
                 write_limits(&mut response, surface.protocol, &gauges);
             }
             response
         }
-    }
-}
-
-/// A body that ended early is logged as the client's departure. If it is still there after all, its framing was wrong.
-fn audible(error: GatewayError) -> GatewayError {
-    match error.kind {
-        ErrorKind::ClientLeft => GatewayError::new(
-            ErrorKind::InvalidRequest,
-            "The request body is not framed as its headers say",
-        ),
-        _ => error,
     }
 }
 
@@ -133,40 +94,20 @@ async fn judge(
     worker: &Worker,
     exchange: &mut Exchange,
 ) -> Result<(ClientRequest, Plan), Refused> {
-    let shared = &worker.shared;
-    let (bytes, taken) =
-        body::read(payload, request.headers(), &shared.settings, &shared.budget).await?;
-    exchange.body(bytes.clone(), taken);
-    let raw = RawObject::parse(bytes).map_err(|fault| {
-        GatewayError::new(
-            ErrorKind::InvalidRequest,
-            format!("The request body is not a JSON object: {fault}"),
-        )
-    })?;
-    let head = surface.protocol.read_request(&raw)?;
-    let streaming = head.stream || surface.always_streams;
-    exchange.asks(&head.model, streaming);
-    let plan = plan(&caller.catalog, &head.model).ok_or_else(|| unknown(&head))?;
-    admit(caller, worker, &raw, &head, exchange).await?;
-    let asked = ClientRequest {
-        protocol: surface.protocol,
-        body: raw,
-        head,
-        streaming,
-        forwarded: forwarded(request),
-    };
+    let (asked, plan) = intake::read(surface, caller, request, payload, worker, exchange).await?;
+    admit(caller, worker, &asked, exchange).await?;
     Ok((asked, plan))
 }
 
 async fn admit(
     caller: &Caller,
     worker: &Worker,
-    raw: &RawObject,
-    head: &RequestHead,
+    asked: &ClientRequest,
     exchange: &mut Exchange,
 ) -> Result<(), Refused> {
-    let prompt = u64::try_from(raw.source().len() / BYTES_PER_TOKEN).unwrap_or(u64::MAX);
-    let answer = head.answer_limit.unwrap_or(RESERVED_ANSWER);
+    let prompt = asked.body.source().len() / BYTES_PER_TOKEN;
+    let prompt = u64::try_from(prompt).unwrap_or(u64::MAX);
+    let answer = asked.head.answer_limit.unwrap_or(RESERVED_ANSWER);
     let question = Admit {
         client: Arc::clone(&caller.client),
         tokens: prompt.saturating_add(answer.min(RESERVED_ANSWER)),
@@ -202,42 +143,6 @@ fn over_limit(refusal: &Refusal) -> Refused {
     Refused {
         error,
         gauges: Some(refusal.gauges),
-    }
-}
-
-fn is_crowded(limit: usize, live: usize) -> bool {
-    limit > 0 && live >= limit
-}
-
-fn overloaded() -> Refused {
-    GatewayError::new(
-        ErrorKind::Overloaded,
-        "The gateway has as many requests in flight as it may, try again in a moment",
-    )
-    .with_retry_after(Some(Duration::from_secs(1)))
-    .into()
-}
-
-fn stopping() -> Refused {
-    GatewayError::new(ErrorKind::Stopping, "The gateway is stopping").into()
-}
-
-fn unknown(head: &RequestHead) -> GatewayError {
-    GatewayError::new(
-        ErrorKind::ModelNotFound,
-        format!("The model `{}` does not exist", head.model),
-    )
-    .with_param("model")
-}
-
-fn forwarded(request: &HttpRequest) -> Forwarded {
-    let headers = request.headers();
-    let mut query = request.query_string().split('&');
-    Forwarded {
-        beta: query.any(|pair| pair == "beta=true"),
-        anthropic_version: headers.get("anthropic-version").cloned(),
-        anthropic_beta: headers.get_all("anthropic-beta").cloned().collect(),
-        idempotency_key: headers.get("idempotency-key").cloned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use actix_cors::Cors;
 
 /// Headers of ours that a page may read.
-const EXPOSED: [&str; 21] = [
+const EXPOSED: [&str; 22] = [
     "x-request-id",
     "request-id",
     "retry-after",
@@ -13,6 +13,7 @@ const EXPOSED: [&str; 21] = [
     "x-model-proxy-model",
     "x-model-proxy-attempts",
     "x-model-proxy-loss",
+    "x-model-proxy-estimate",
     "x-ratelimit-limit-requests",
     "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-requests",

@@ -76,9 +76,19 @@ pub struct SendFault {
 /// A pooled connection that dies before any byte of an answer says nothing about the upstream: the call is repeated
 /// once on a fresh connection.
 pub async fn send(clients: &Clients, call: Call<'_>) -> Result<Response, SendFault> {
+    let url = if call.streaming {
+        &call.route.stream_url
+    } else {
+        &call.route.url
+    };
+    send_to(clients, url, call).await
+}
+
+/// The same to another address of the route's provider.
+pub async fn send_to(clients: &Clients, url: &str, call: Call<'_>) -> Result<Response, SendFault> {
     let headers = headers(&call)?;
     let connect = call.route.timeouts.connect;
-    let url = &*target(&call);
+    let url = &*target(url, &call);
     let first = attempt(&clients.get(url, connect), url, &headers, &call).await;
     match first {
         Err(Trouble::Stale) => {
@@ -94,12 +104,7 @@ pub async fn send(clients: &Clients, call: Call<'_>) -> Result<Response, SendFau
     }
 }
 
-fn target<'a>(call: &Call<'a>) -> Cow<'a, str> {
-    let url = if call.streaming {
-        &call.route.stream_url
-    } else {
-        &call.route.url
-    };
+fn target<'a>(url: &'a str, call: &Call<'_>) -> Cow<'a, str> {
     if call.forwarded.beta && call.route.protocol == Protocol::Anthropic {
         let join = if url.contains('?') { '&' } else { '?' };
         return Cow::Owned(format!("{url}{join}beta=true"));

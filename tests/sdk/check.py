@@ -165,6 +165,20 @@ def anthropic_broken_stream(client):
     assert "".join(seen) == upstream.TEXT
 
 
+def anthropic_counted_by_the_upstream(client):
+    raw = client.messages.with_raw_response.count_tokens(model="anthropic-text", messages=QUESTION)
+    assert raw.parse().input_tokens == upstream.COUNTED
+    assert "x-model-proxy-estimate" not in raw.headers, raw.headers
+
+
+def anthropic_count_estimated(client):
+    arguments = {"model": "openai-text", "messages": QUESTION, "system": "Be kind"}
+    bare = client.messages.with_raw_response.count_tokens(**arguments)
+    assert bare.headers["x-model-proxy-estimate"] == "o200k_base", bare.headers
+    with_tools = client.messages.count_tokens(tools=TOOLS["anthropic"], **arguments)
+    assert with_tools.input_tokens > bare.parse().input_tokens > 4
+
+
 def anthropic_errors(client):
     def ask(model, **arguments):
         return lambda: client.messages.create(model=model, max_tokens=100, messages=QUESTION, **arguments)
@@ -173,6 +187,7 @@ def anthropic_errors(client):
     assert unknown.body["error"]["type"] == "not_found_error", unknown.body
     assert "no-such-model" in unknown.body["error"]["message"]
     assert unknown.request_id
+    raises(anthropic.NotFoundError, lambda: client.messages.count_tokens(model="no-such-model", messages=QUESTION))
     refused = raises(anthropic.BadRequestError, ask("anthropic-status-400"))
     assert "the upstream says 400" in refused.body["error"]["message"]
     raises(anthropic.BadRequestError, ask("anthropic-status-400", stream=True))

@@ -10,6 +10,7 @@ import turns
 KEY = "key-of-the-upstream"
 WORDS = ["Hello", " from", " the", " upstream", " \u00e9\u4e16\U0001f30d"]
 TEXT = "".join(WORDS)
+COUNTED = 2095
 TOOL = {"name": "get_weather", "fragments": ['{"ci', 'ty": "P', 'aris"}'], "input": {"city": "Paris"}}
 
 
@@ -116,6 +117,8 @@ class Provider(BaseHTTPRequestHandler):
         elif script.startswith("status-"):
             status = int(script.removeprefix("status-"))
             self.whole(status, error_body(anthropic, status))
+        elif self.path.partition("?")[0].endswith("/count_tokens"):
+            self.whole(200, {"input_tokens": COUNTED})
         elif script in self.server.conversations:
             self.converse(anthropic, body, self.server.conversations[script])
         elif not body.get("stream"):

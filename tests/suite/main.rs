@@ -18,6 +18,7 @@ mod doubles;
 
 // A request and its answer.
 mod conversion;
+mod count_tokens;
 mod passthrough;
 mod refusals;
 mod streams;
