@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use self::loss::Loss;
-use self::tool_names::ToolNames;
+use self::memo::Memo;
 
 #[cfg(test)]
 mod answer_tests;
@@ -14,12 +14,12 @@ mod append;
 mod arguments;
 mod ids;
 pub mod loss;
+pub mod memo;
 pub mod openai;
 pub mod pair;
 mod read;
 #[cfg(test)]
 mod request_tests;
-pub mod tool_names;
 mod write;
 
 /// What a request is encoded for: one route of the model, and what the gateway itself wants of the call.
@@ -47,8 +47,8 @@ pub struct ReplyContext {
     pub now: u64,
     /// The id of an answer that came without one.
     pub fallback_id: String,
-    /// The tools that were sent under other names: those of the [`Encoded`] request that is answered.
-    pub tool_names: ToolNames,
+    /// That of the [`Encoded`] request that is answered.
+    pub memo: Memo,
     /// The answer's id has gone out as the upstream told it, whatever its style.
     pub keeps_id: bool,
 }
@@ -60,6 +60,6 @@ pub struct Encoded {
     pub body: Bytes,
     /// What was dropped or changed, as paths into what it was made from.
     pub loss: Loss,
-    /// Of a request: the tools that go up under other names than the client's. The answer's context needs it.
-    pub tool_names: ToolNames,
+    /// Of a request: what the context of its answer needs.
+    pub memo: Memo,
 }

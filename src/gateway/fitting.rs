@@ -9,7 +9,7 @@ use super::ClientRequest;
 use crate::config::catalog::{Model, Route};
 use crate::conversation::Conversation;
 use crate::convert::loss::Loss;
-use crate::convert::tool_names::ToolNames;
+use crate::convert::memo::Memo;
 use crate::convert::{Target, pair};
 use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::Rewrite;
@@ -30,8 +30,8 @@ pub(super) struct Fitted {
     pub(super) body: Bytes,
     /// What the route's protocol cannot say.
     pub(super) loss: Loss,
-    /// The tools that go up under other names than the client's.
-    pub(super) tool_names: ToolNames,
+    /// What the answer has to know of it.
+    pub(super) memo: Memo,
 }
 
 /// Why a request cannot be sent on a route.
@@ -73,7 +73,7 @@ impl Hub {
             return Ok(Fitted {
                 body: same(request, route),
                 loss: Loss::default(),
-                tool_names: ToolNames::default(),
+                memo: Memo::default(),
             });
         }
         let conversation = self
@@ -99,7 +99,7 @@ impl Hub {
         Ok(Fitted {
             body: encoded.body,
             loss: encoded.loss,
-            tool_names: encoded.tool_names,
+            memo: encoded.memo,
         })
     }
 }

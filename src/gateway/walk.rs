@@ -16,7 +16,7 @@ use crate::actors::key_pool::{Acquire, Soonest};
 use crate::config::catalog::{Catalog, Route, StreamRecovery};
 use crate::config::settings::LogContent;
 use crate::convert::ReplyContext;
-use crate::convert::tool_names::ToolNames;
+use crate::convert::memo::Memo;
 use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::raw::RawObject;
 use crate::routing::course::{Course, End, Policy, Step};
@@ -40,8 +40,8 @@ pub(super) struct Walk {
     hub: Hub,
     failures: Failures,
     repaired: bool,
-    /// The tools that the route called last knows by other names.
-    tool_names: ToolNames,
+    /// What the answer has to know of the request as it went up last.
+    memo: Memo,
 }
 
 /// Where a walk led.
@@ -118,7 +118,7 @@ impl Walk {
             hub: Hub::default(),
             failures: Failures::default(),
             repaired: false,
-            tool_names: ToolNames::default(),
+            memo: Memo::default(),
         }
     }
 
@@ -176,7 +176,7 @@ impl Walk {
             let route = &engagement.route;
             self.exchange.begin_attempt(route, engagement.lease.key());
             self.exchange.loses(&fitted.loss);
-            self.tool_names = fitted.tool_names.clone();
+            self.memo = fitted.memo.clone();
             let total = Instant::from_std(self.course.deadline(route));
             match attempt::call(self, &engagement, &fitted, total).await {
                 Outcome::Whole(whole) => return Reached::Whole(engagement, whole),
@@ -315,7 +315,7 @@ impl Walk {
         ReplyContext {
             now: now.map_or(0, |since| since.as_secs()),
             fallback_id: self.exchange.request_id().to_owned(),
-            tool_names: self.tool_names.clone(),
+            memo: self.memo.clone(),
             keeps_id: false,
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::clients;
 use super::upstreams::{self, Habits, UsageHabit};
 use crate::conversation::{Block, BlockStart, Delta, Event, Json, Reply, StopReason, Usage};
-use crate::convert::tool_names::ToolNames;
+use crate::convert::memo::Memo;
 use crate::convert::{ReplyContext, anthropic, openai};
 use crate::protocol::sse;
 
@@ -17,7 +17,7 @@ pub(super) fn context() -> ReplyContext {
     ReplyContext {
         now: 1_700_000_000,
         fallback_id: "fallback".to_owned(),
-        tool_names: ToolNames::default(),
+        memo: Memo::default(),
         keeps_id: false,
     }
 }

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::convert::tool_names::ToolNames;
+use crate::convert::memo::Memo;
 
 const LONG: &str =
     "mcp__a_server_with_a_long_name__a_tool_whose_name_is_longer_than_sixty_four_characters";
@@ -23,11 +23,11 @@ fn sent(from: Protocol, to: Protocol, body: &Value) -> Encoded {
     encode_request(to, &conversation, &target)
 }
 
-fn context(tool_names: ToolNames) -> ReplyContext {
+fn context(memo: Memo) -> ReplyContext {
     ReplyContext {
         now: 1,
         fallback_id: "f".to_owned(),
-        tool_names,
+        memo,
         keeps_id: false,
     }
 }
@@ -72,7 +72,7 @@ fn a_shortened_tool_is_called_by_the_clients_own_name() {
 
     let answer =
         json!({"choices": [{"message": {"tool_calls": call}, "finish_reason": "tool_calls"}]});
-    let context = context(encoded.tool_names);
+    let context = context(encoded.memo);
     let answer = convert_reply(
         Protocol::OpenAi,
         Protocol::Anthropic,
@@ -106,13 +106,13 @@ fn a_tool_name_with_a_dot_reaches_an_anthropic_route_and_comes_back() {
     let name = body["tools"][0]["name"].as_str().unwrap();
     assert!(name.starts_with("files_read_"), "{name}");
     assert_eq!(body["tool_choice"]["name"], name);
-    assert_eq!(encoded.tool_names.original(name), "files.read");
+    assert_eq!(encoded.memo.tool_name(name), "files.read");
     assert_eq!(encoded.loss.to_string(), "tools[0].function.name changed");
 }
 
 #[test]
 fn the_losses_of_a_stream_can_be_told_when_it_ends() {
-    let context = context(ToolNames::default());
+    let context = context(Memo::default());
     let mut converter = StreamConverter::new(Protocol::Anthropic, Protocol::OpenAi, context, true);
     assert!(converter.loss().is_empty());
     let event = r#"{"type":"content_block_start","index":0,"content_block":{"type":"redacted_thinking","data":"x"}}"#;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::convert::tool_names::ToolNames;
+use crate::convert::memo::Memo;
 use crate::error::ErrorKind;
 
 fn chunk(id: &str, delta: &Value, finish: Option<&str>) -> Bytes {
@@ -86,7 +86,7 @@ fn begin(events: &[Bytes], from: Protocol, client: Protocol) -> Option<Splice> {
     let context = ReplyContext {
         now: 1,
         fallback_id: "fallback".to_owned(),
-        tool_names: ToolNames::default(),
+        memo: Memo::default(),
         keeps_id: false,
     };
     let mut splice = Splice::begin(&transcript, from, client, context, false, told()).ok()?;

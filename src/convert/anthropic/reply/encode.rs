@@ -6,9 +6,10 @@ use bytes::BytesMut;
 
 use super::stop;
 use crate::conversation::{Block, Reply, Usage};
+use crate::convert::ids::{self, CallIds};
 use crate::convert::loss::Loss;
-use crate::convert::tool_names::ToolNames;
-use crate::convert::{Encoded, ReplyContext, append, arguments, ids};
+use crate::convert::memo::Memo;
+use crate::convert::{Encoded, ReplyContext, append, arguments};
 
 /// Writes the answer. Arguments that are no JSON object travel inside one (`convert::arguments`); losses are paths into
 /// the upstream's answer.
@@ -18,14 +19,14 @@ pub fn encode(reply: &Reply, context: &ReplyContext) -> Encoded {
         answer: &reply.id,
         out: BytesMut::with_capacity(1024),
         blocks: 0,
-        calls: 0,
+        calls: CallIds::default(),
         loss: Loss::default(),
     };
     content.message(reply);
     Encoded {
         body: content.out.freeze(),
         loss: content.loss,
-        tool_names: ToolNames::default(),
+        memo: Memo::default(),
     }
 }
 
@@ -35,21 +36,21 @@ struct Content<'a> {
     answer: &'a str,
     out: BytesMut,
     blocks: usize,
-    calls: usize,
+    calls: CallIds,
     loss: Loss,
 }
 
 impl Content<'_> {
     fn message(&mut self, reply: &Reply) {
         self.raw(r#"{"id":"#);
-        self.string(&ids::answer_id(ANSWER, &reply.id, self.context));
+        self.string(&ids::fresh_answer_id(ANSWER, &reply.id, self.context));
         self.raw(r#","type":"message","role":"assistant","model":"#);
         self.string(&reply.model);
         self.raw(r#","content":["#);
         for block in &reply.blocks {
             self.block(block);
         }
-        let (reason, sequence) = stop::write(&reply.stop, self.calls > 0);
+        let (reason, sequence) = stop::write(&reply.stop, self.calls.count() > 0);
         self.raw(r#"],"stop_reason":""#);
         self.raw(reason);
         self.raw(r#"","stop_sequence":"#);
@@ -114,18 +115,17 @@ impl Content<'_> {
         if let Cow::Owned(_) = input {
             self.loss.changed(format!(
                 "choices[0].message.tool_calls[{}].function.arguments",
-                self.calls
+                self.calls.count()
             ));
         }
         self.begin(r#"{"type":"tool_use","id":"#);
-        let id = ids::call_id(CALL, id, self.calls, self.answer, self.context);
+        let id = self.calls.next(CALL, id, self.answer, self.context);
         self.string(&id);
         self.raw(r#","name":"#);
-        self.string(self.context.tool_names.original(name));
+        self.string(self.context.memo.tool_name(name));
         self.raw(r#","input":"#);
         self.raw(&input);
         self.raw("}");
-        self.calls += 1;
     }
 
     fn begin(&mut self, block: &str) {

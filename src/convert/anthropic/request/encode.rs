@@ -2,6 +2,8 @@
 //! takes; what has none is named in the loss.
 
 mod blocks;
+mod calls;
+mod media;
 mod place;
 mod sampling;
 mod thinking;
@@ -13,8 +15,8 @@ use bytes::Bytes;
 use crate::conversation::{Conversation, Origin, OutputFormat, Tool, ToolChoice};
 use crate::convert::anthropic::request::nested::{self, Nested};
 use crate::convert::loss::Loss;
+use crate::convert::memo::Memo;
 use crate::convert::read;
-use crate::convert::tool_names::{self, ToolNames};
 use crate::convert::write::{self, Object};
 use crate::convert::{Encoded, Target};
 use crate::protocol::json;
@@ -54,10 +56,10 @@ pub fn encode(conversation: &Conversation, target: &Target<'_>) -> Encoded {
     Encoded {
         body: Bytes::from(out),
         loss,
-        tool_names: if own {
-            ToolNames::default()
+        memo: if own {
+            Memo::default()
         } else {
-            tool_names::respelled(conversation, tools::LONGEST_NAME)
+            Memo::of(conversation, tools::LONGEST_NAME)
         },
     }
 }

@@ -8,8 +8,9 @@ use super::queue::{Queue, Waiting};
 use crate::conversation::{BlockStart, Delta, Event, StopReason, Usage};
 use crate::convert::anthropic::reply::{ANSWER, CALL, stop};
 use crate::convert::arguments::{self, Progress};
+use crate::convert::ids::{self, CallIds};
 use crate::convert::loss::Loss;
-use crate::convert::{ReplyContext, append, ids};
+use crate::convert::{ReplyContext, append};
 use crate::protocol::Protocol;
 use crate::protocol::sse::LINE_LIMIT;
 
@@ -25,7 +26,7 @@ pub struct Encoder {
     answer: String,
     usage: Option<Usage>,
     waiting: Queue,
-    calls: usize,
+    calls: CallIds,
     stop: Option<StopReason>,
     loss: Loss,
 }
@@ -77,7 +78,7 @@ impl Encoder {
             answer: String::new(),
             usage: None,
             waiting: Queue::default(),
-            calls: 0,
+            calls: CallIds::default(),
             stop: None,
             loss: Loss::default(),
         }
@@ -181,7 +182,7 @@ impl Encoder {
     fn between(&mut self, out: &mut BytesMut) -> Option<Between> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Announced { model } => {
-                let id = ids::answer_id(ANSWER, &self.answer, &self.context);
+                let id = ids::fresh_answer_id(ANSWER, &self.answer, &self.context);
                 Some(order::start(
                     &id,
                     &model,
@@ -211,13 +212,12 @@ impl Encoder {
                 Kind::Whole,
             ),
             BlockStart::ToolCall { id, name } => {
-                let id = ids::call_id(CALL, id, self.calls, &self.answer, &self.context);
-                let name = self.context.tool_names.original(name);
+                let name = self.context.memo.tool_name(name);
                 let call = Call {
-                    position: self.calls,
+                    position: self.calls.count(),
                     ..Call::default()
                 };
-                self.calls += 1;
+                let id = self.calls.next(CALL, id, &self.answer, &self.context);
                 (
                     between.open(Opening::ToolUse { id: &id, name }, out),
                     Kind::Call(call),
@@ -270,7 +270,7 @@ impl Encoder {
         let (Some(reason), Some(between)) = (self.stop.take(), self.between(out)) else {
             return;
         };
-        let (reason, sequence) = stop::write(&reason, self.calls > 0);
+        let (reason, sequence) = stop::write(&reason, self.calls.count() > 0);
         between.end(reason, sequence, &self.usage.unwrap_or_default(), out);
     }
 }

@@ -4,9 +4,10 @@ use bytes::BytesMut;
 
 use super::finish;
 use crate::conversation::{Block, Reply, StopReason, Usage};
+use crate::convert::ids::{self, CallIds};
 use crate::convert::loss::Loss;
-use crate::convert::tool_names::ToolNames;
-use crate::convert::{Encoded, ReplyContext, append, ids};
+use crate::convert::memo::Memo;
+use crate::convert::{Encoded, ReplyContext, append};
 
 /// Writes the answer. All its text is one content, its reasoning one `reasoning_content`; losses are paths into the
 /// upstream's answer.
@@ -39,7 +40,7 @@ pub fn encode(reply: &Reply, context: &ReplyContext) -> Encoded {
     Encoded {
         body: out.freeze(),
         loss,
-        tool_names: ToolNames::default(),
+        memo: Memo::default(),
     }
 }
 
@@ -57,6 +58,7 @@ struct Message {
 impl Message {
     fn collect(reply: &Reply, context: &ReplyContext, loss: &mut Loss) -> Self {
         let mut message = Self::default();
+        let mut ids = CallIds::default();
         for (position, block) in reply.blocks.iter().enumerate() {
             match block {
                 Block::Text {
@@ -83,8 +85,8 @@ impl Message {
                     ..
                 } => {
                     message.call(
-                        &ids::call_id(CALL, id, message.calls, &reply.id, context),
-                        context.tool_names.original(name),
+                        &ids.next(CALL, id, &reply.id, context),
+                        context.memo.tool_name(name),
                         arguments,
                     );
                 }

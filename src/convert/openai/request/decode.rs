@@ -120,7 +120,7 @@ fn is_default(extra: &Extra) -> bool {
     let value = extra.value.as_str();
     DEFAULTS.iter().any(|(name, default)| {
         extra.name == *name
-            && (value == *default
+            && (value.split_ascii_whitespace().collect::<String>() == *default
                 || (json::is_empty(value) && json::is_empty(default))
                 || matches!((value.parse::<f64>(), default.parse::<f64>()), (Ok(a), Ok(b)) if a == b))
     })

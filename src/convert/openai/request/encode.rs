@@ -10,9 +10,9 @@ use self::report::Report;
 use super::LIMITS;
 use crate::conversation::Origin;
 use crate::conversation::{Conversation, Extra};
+use crate::convert::memo::{self, Memo};
 use crate::convert::read;
-use crate::convert::tool_names::{self, ToolNames};
-use crate::convert::write::{self, Array, Object};
+use crate::convert::write::{self, Object};
 use crate::convert::{Encoded, Target};
 
 mod extras;
@@ -27,6 +27,12 @@ const NEVER_DEFAULTED: [&str; 4] = ["model", "messages", "stream", "stream_optio
 
 /// Spellings of one and the same thing: a default for one would contradict another that is there.
 const SAME: [&[&str]; 2] = [&LIMITS, &["reasoning_effort", "reasoning", "thinking"]];
+
+/// Most texts that end the answer.
+const MOST_STOPS: usize = 4;
+
+/// Longest id of a call, in characters.
+const LONGEST_CALL: usize = 40;
 
 /// Longest name of a tool, in characters.
 const LONGEST_TOOL: usize = 64;
@@ -50,10 +56,10 @@ pub fn encode(conversation: &Conversation, target: &Target<'_>) -> Encoded {
         written: HashSet::new(),
         report: Report::new(conversation.origin),
     };
-    let tool_names = if request.own {
-        ToolNames::default()
+    let memo = if request.own {
+        Memo::default()
     } else {
-        tool_names::respelled(conversation, LONGEST_TOOL)
+        Memo::of(conversation, LONGEST_TOOL)
     };
     request.string("model", target.model);
     request.name("messages");
@@ -75,7 +81,7 @@ pub fn encode(conversation: &Conversation, target: &Target<'_>) -> Encoded {
     Encoded {
         body: Bytes::from(out),
         loss: report.finish(),
-        tool_names,
+        memo,
     }
 }
 
@@ -84,7 +90,16 @@ fn tool_name(name: &str, own: bool) -> Cow<'_, str> {
     if own {
         Cow::Borrowed(name)
     } else {
-        tool_names::fit(name, LONGEST_TOOL)
+        memo::fit(name, LONGEST_TOOL)
+    }
+}
+
+/// The id of a call, and of its result, as OpenAI takes it.
+fn call_id(id: &str, own: bool) -> Cow<'_, str> {
+    if own || id.chars().count() <= LONGEST_CALL {
+        Cow::Borrowed(id)
+    } else {
+        memo::fit(id, LONGEST_CALL)
     }
 }
 
@@ -153,13 +168,14 @@ impl<'a> Request<'a> {
             [] => {}
             [text] => self.string("stop", text),
             texts => {
+                let most = if self.own { texts.len() } else { MOST_STOPS };
                 self.name("stop");
-                let mut array = Array::begin(&mut self.out);
-                for text in texts {
-                    array.next(&mut self.out);
-                    write::string(&mut self.out, text);
+                write::array(&mut self.out, texts.iter().take(most), |out, text| {
+                    write::string(out, text);
+                });
+                for index in most..texts.len() {
+                    self.report.dropped(format!("stop_sequences[{index}]"));
                 }
-                array.end(&mut self.out);
             }
         }
         if let Some(user) = &conversation.user {

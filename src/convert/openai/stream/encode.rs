@@ -4,9 +4,10 @@ use bytes::BytesMut;
 
 use super::order::{CallIndex, Finished, Frame, Running};
 use crate::conversation::{BlockStart, Delta, Event, StopReason, Usage};
+use crate::convert::ids::{self, CallIds};
 use crate::convert::loss::Loss;
 use crate::convert::openai::reply::{ANSWER, CALL, finish};
-use crate::convert::{ReplyContext, append, ids};
+use crate::convert::{ReplyContext, append};
 use crate::protocol::Protocol;
 
 /// Turns the events of one answer into chunks.
@@ -21,6 +22,7 @@ pub struct Encoder {
     answer: String,
     usage: Option<Usage>,
     blocks: Vec<Block>,
+    calls: CallIds,
     refused: bool,
     loss: Loss,
 }
@@ -63,6 +65,7 @@ impl Encoder {
             answer: String::new(),
             usage: None,
             blocks: Vec::new(),
+            calls: CallIds::default(),
             refused: false,
             loss: Loss::default(),
         }
@@ -118,9 +121,8 @@ impl Encoder {
             }
             BlockStart::Thinking => Kind::Text("reasoning_content"),
             BlockStart::ToolCall { id, name } => {
-                let place = running.calls();
-                let id = ids::call_id(CALL, id, place, &self.answer, &self.context);
-                let name = self.context.tool_names.original(name);
+                let id = self.calls.next(CALL, id, &self.answer, &self.context);
+                let name = self.context.memo.tool_name(name);
                 Kind::Call {
                     index: running.call(&id, name, out),
                     filled: false,

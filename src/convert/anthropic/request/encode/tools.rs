@@ -1,13 +1,14 @@
 //! Tools and the choice among them.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::{place, typed};
 use crate::conversation::{CacheMark, Conversation, Json, Origin, Tool, ToolChoice, ToolKind};
 use crate::convert::anthropic::request::nested::Nested;
 use crate::convert::loss::Loss;
+use crate::convert::memo;
 use crate::convert::read;
-use crate::convert::tool_names;
 use crate::convert::write::{self, Object};
 use crate::protocol::json;
 
@@ -20,8 +21,14 @@ const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 /// The tools that can be offered.
 pub(super) fn offered<'a>(conversation: &'a Conversation, loss: &mut Loss) -> Vec<&'a Tool> {
     let own = conversation.origin == Origin::Anthropic;
+    let mut names = HashSet::new();
     let offered = conversation.tools.iter().filter(|tool| {
-        let known = own || matches!(tool.kind, ToolKind::Function { .. });
+        let known = own
+            || match &tool.kind {
+                // The provider refuses two tools of one name.
+                ToolKind::Function { name, .. } => names.insert(name),
+                ToolKind::Server { .. } => false,
+            };
         if !known {
             loss.dropped(tool.path.clone());
         }
@@ -35,7 +42,7 @@ pub(super) fn name(name: &str, own: bool) -> Cow<'_, str> {
     if own {
         Cow::Borrowed(name)
     } else {
-        tool_names::fit(name, LONGEST_NAME)
+        memo::fit(name, LONGEST_NAME)
     }
 }
 

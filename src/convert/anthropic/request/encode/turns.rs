@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::place;
-use crate::conversation::{Block, Conversation, Media, Origin, Path, Role, ToolResult, Turn};
+use super::{calls, media, place};
+use crate::conversation::{Block, Conversation, Origin, Path, Role, ToolResult, Turn};
 use crate::convert::loss::Loss;
 use crate::convert::read;
 use crate::protocol::json;
@@ -65,6 +65,7 @@ pub(super) fn arrange<'a>(conversation: &'a Conversation, loss: &mut Loss) -> Ar
     for message in &mut arranged.messages {
         message.parts.sort_by_key(|part| !is_result(part));
     }
+    calls::tell_apart(&mut arranged.messages);
     trim_prefill(&mut arranged.messages, loss);
     arranged
 }
@@ -98,7 +99,9 @@ fn unsaid(turn: &Turn, loss: &mut Loss) {
         loss.dropped(format!("{}.name", turn.path));
     }
     for extra in &turn.extras {
-        if !json::is_empty(extra.value.as_str()) {
+        // What SDKs made of the text and the arguments beside it.
+        let is_copy = extra.name == "parsed" || extra.name.ends_with(".parsed_arguments");
+        if !is_copy && !json::is_empty(extra.value.as_str()) {
             loss.dropped(read::join(&turn.path, &extra.name));
         }
     }
@@ -137,7 +140,7 @@ fn foreign_parts<'a>(origin: Origin, turn: &'a Turn, loss: &mut Loss) -> Vec<Par
                 content: foreign_content(result, &path, loss),
                 ..result.clone()
             })),
-            block => Cow::Borrowed(block),
+            block => media::fitting(block),
         };
         if can_say(&said, turn.role) {
             parts.push(Part { block: said, path });
@@ -151,8 +154,9 @@ fn foreign_parts<'a>(origin: Origin, turn: &'a Turn, loss: &mut Loss) -> Vec<Par
 fn foreign_content(result: &ToolResult, path: &str, loss: &mut Loss) -> Vec<Block> {
     let mut content = Vec::with_capacity(result.content.len());
     for (index, block) in result.content.iter().enumerate() {
-        if can_say(block, Role::User) && !matches!(block, Block::ToolResult(_)) {
-            content.push(block.clone());
+        let block = media::fitting(block);
+        if can_say(&block, Role::User) && !matches!(*block, Block::ToolResult(_)) {
+            content.push(block.into_owned());
         } else {
             loss.dropped(format!("{path}.content[{index}]"));
         }
@@ -164,12 +168,8 @@ fn foreign_content(result: &ToolResult, path: &str, loss: &mut Loss) -> Vec<Bloc
 fn can_say(block: &Block, role: Role) -> bool {
     match block {
         Block::Text { text, .. } => !text.trim().is_empty(),
-        Block::Image(image) => {
-            role == Role::User && matches!(image.media, Media::Base64 { .. } | Media::Url(_))
-        }
-        Block::Document(document) => {
-            role == Role::User && !matches!(document.media, Media::File(_))
-        }
+        Block::Image(image) => role == Role::User && media::is_picture(&image.media),
+        Block::Document(document) => role == Role::User && media::is_document(&document.media),
         Block::ToolResult(_) => role == Role::User,
         Block::ToolCall { .. } | Block::RedactedThinking(_) => role == Role::Assistant,
         Block::Thinking { signature, .. } => role == Role::Assistant && signature.is_some(),

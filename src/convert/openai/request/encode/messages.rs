@@ -3,11 +3,12 @@
 use super::extras::{self, OfMessage};
 use super::parts::{self, Item};
 use super::report::Report;
-use super::tool_name;
-use crate::conversation::{Block, CacheMark, Conversation, Media, Role, ToolResult, Turn};
+use super::{call_id, tool_name};
+use crate::conversation::{Block, CacheMark, Conversation, Extra, Media, Role, ToolResult, Turn};
 use crate::convert::arguments;
 use crate::convert::read;
 use crate::convert::write::{self, Array, Object};
+use crate::protocol::json;
 
 /// Writes the value of `messages`.
 pub(super) fn encode(conversation: &Conversation, out: &mut Vec<u8>, report: &mut Report) {
@@ -38,7 +39,7 @@ struct Messages<'a, 'o> {
 impl<'a> Messages<'a, '_> {
     fn turn(&mut self, turn: &'a Turn, next: Option<&Turn>) {
         if !self.report.own() {
-            for extra in &turn.extras {
+            for extra in turn.extras.iter().filter(|extra| !says_nothing(extra)) {
                 self.report.dropped(read::join(&turn.path, &extra.name));
             }
         }
@@ -121,7 +122,7 @@ impl<'a> Messages<'a, '_> {
         }
         let members = self.own_extras(Some(turn));
         let mut message = self.begin("tool");
-        message.string(self.out, "tool_call_id", &result.id);
+        message.string(self.out, "tool_call_id", &call_id(&result.id, own));
         message.name(self.out, "content");
         parts::write(&kept, &members, "\"\"", self.out, self.report);
         self.mark(&mut message, result.cache.as_ref(), path);
@@ -195,7 +196,7 @@ impl<'a> Messages<'a, '_> {
         };
         let out = &mut *self.out;
         let mut call = Object::begin(out);
-        call.string(out, "id", id);
+        call.string(out, "id", &call_id(id, self.report.own()));
         if !custom {
             call.string(out, "type", kind);
         }
@@ -298,6 +299,11 @@ fn items(turn: &Turn) -> impl Iterator<Item = Item<'_>> {
 fn answers_tools(turn: &Turn) -> bool {
     turn.role == Role::User
         && (turn.blocks.iter()).any(|block| matches!(block, Block::ToolResult(_)))
+}
+
+/// It is empty, or what an SDK made of the text beside it.
+fn says_nothing(extra: &Extra) -> bool {
+    json::is_empty(extra.value.as_str()) || extra.name.ends_with(".parsed_output")
 }
 
 /// What an answer of a tool can hold by OpenAI.

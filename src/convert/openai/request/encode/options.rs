@@ -5,9 +5,11 @@ use crate::conversation::{OutputFormat, Reasoning};
 use crate::convert::write::Object;
 use crate::protocol::json;
 
-/// Budgets up to here are a low and a medium effort, in tokens; more is a high one.
-const LOW_BUDGET: u64 = 4096;
-const MEDIUM_BUDGET: u64 = 16384;
+/// Budgets up to here are a low and a medium effort, in tokens; more is a high one. They lie between the budgets that
+/// stand for these efforts the other way round, so that a request that goes there and back keeps its effort. Other
+/// efforts are not known to every model that can think.
+const LOW_BUDGET: u64 = 6144;
+const MEDIUM_BUDGET: u64 = 12288;
 
 /// The name of a schema that came without one, which OpenAI requires.
 const SCHEMA_NAME: &str = "response";

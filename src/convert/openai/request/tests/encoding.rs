@@ -407,12 +407,12 @@ fn thinking_is_asked_for_by_the_nearest_effort() {
             "thinking.budget_tokens changed",
         ),
         (
-            Reasoning::Budget(4097),
+            Reasoning::Budget(8192),
             "medium",
             "thinking.budget_tokens changed",
         ),
         (
-            Reasoning::Budget(16385),
+            Reasoning::Budget(16384),
             "high",
             "thinking.budget_tokens changed",
         ),
