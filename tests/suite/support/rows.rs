@@ -54,6 +54,10 @@ struct OneText {
 pub(crate) fn read(database: &Path) -> Vec<Row> {
     let mut connection = SqliteConnection::establish(&database.to_string_lossy())
         .expect("the database can be opened");
+    // the last connection of a gateway that has just ended may still be folding its journal in
+    diesel::sql_query("PRAGMA busy_timeout = 5000")
+        .execute(&mut connection)
+        .expect("patience");
     let mut query = |sql: &str| -> Vec<String> {
         let found = diesel::sql_query(sql).load::<OneText>(&mut connection);
         let found = found.unwrap_or_else(|error| panic!("{error}: {sql}"));
