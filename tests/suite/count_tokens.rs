@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::client::{Response, post, request};
 use crate::support::gateway::{Builder, CLIENT_KEY, Gateway, provider_json};
 use crate::support::upstream::bodies::{anthropic_answer, anthropic_error, openai_answer};
-use crate::support::upstream::{Answer, Gate, Upstream, html, reply, vanish};
+use crate::support::upstream::{Answer, Gate, Upstream, html, reply, silence, vanish};
 
 const PATH: &str = "/v1/messages/count_tokens";
 const ESTIMATE: &str = "x-model-proxy-estimate";
@@ -207,6 +207,22 @@ fn an_upstream_in_trouble_and_one_whose_keys_rest_are_estimated() {
     let row = &gateway.rows()[0];
     assert_eq!(row.json("attempts")[0]["outcome"], "transient");
     assert_eq!(row.json("attempts")[0]["status"], 529);
+}
+
+#[test]
+fn an_upstream_that_counts_too_slowly_is_estimated_and_its_key_goes_on() {
+    let upstream = Upstream::start();
+    upstream.answer(silence()).answer(told(6));
+    let mut provider = provider_json("alpha", &upstream.url(), Protocol::Anthropic);
+    provider["request_config"]["timeout_seconds"] = json!(0.3);
+    let gateway = Gateway::builder()
+        .provider_file("alpha", &provider)
+        .keys("alpha", ["key-of-alpha"])
+        .model("m", [("alpha", "up-m")])
+        .start();
+    assert_estimated(&ask(&gateway, &question()));
+    assert_eq!(ask(&gateway, &question()).json()["input_tokens"], 6);
+    assert_eq!(gateway.rows()[0].json("attempts")[0]["outcome"], "timeout");
 }
 
 #[test]
