@@ -35,5 +35,8 @@ mod reload;
 mod service;
 mod stopping;
 
+// All of it at once, for a while.
+mod soak;
+
 // What went wrong once.
 mod regressions;

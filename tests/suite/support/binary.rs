@@ -133,6 +133,11 @@ impl Process {
         self.directory.path()
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything printed so far.
     pub(crate) fn printed(&self) -> String {
         self.printed.text().clone()
