@@ -375,30 +375,19 @@ impl Relay {
 
     /// What the client has so far, ready to be continued.
     fn splice(&mut self, from: Protocol, error: GatewayError) -> Result<Box<Splice>, Told> {
-        let transcript = std::mem::take(&mut self.transcript);
-        if let Some(mut splice) = self.splice.take() {
-            splice.broke_again(transcript, from);
+        if let Some(splice) = self.splice.take() {
             return Ok(splice);
         }
         let told = self.told(error);
-        let splice = Splice::begin(
-            &transcript,
+        Splice::begin(
+            &self.transcript,
             from,
             self.terms.protocol,
             self.context.clone(),
             self.terms.include_usage,
             told,
-        );
-        match splice {
-            Ok(mut splice) => {
-                splice.broke_again(transcript, from);
-                Ok(Box::new(splice))
-            }
-            Err(told) => {
-                self.transcript = transcript;
-                Err(told)
-            }
-        }
+        )
+        .map(Box::new)
     }
 
     fn told(&mut self, error: GatewayError) -> Told {
@@ -419,6 +408,7 @@ impl Relay {
             return;
         };
         let from = party.engagement.route.protocol;
+        let is_behind = self.is_swallowing();
         let splice = match self.splice(from, error) {
             Ok(splice) => splice,
             Err(told) => {
@@ -432,6 +422,9 @@ impl Relay {
         };
         party.engagement.report(effect);
         party.exchange.used(self.source.reader.usage());
+        if !is_behind {
+            self.tell(&mut party.exchange, from);
+        }
         tracing::warn!(
             request_id = party.exchange.request_id(),
             provider = party.engagement.route.provider.name,
@@ -458,8 +451,9 @@ impl Relay {
         };
         party.engagement.report(effect);
         party.exchange.used(self.source.reader.usage());
-        let event = splice.abandon(&mut party.exchange);
-        self.out.extend_from_slice(&event);
+        let told = splice.abandon();
+        party.exchange.fail(&told.error);
+        self.out.extend_from_slice(&told.event);
     }
 
     /// Ends the stream with an error event and lets everybody go.
@@ -493,9 +487,14 @@ impl Relay {
         if let Some(loss) = spliced.or(converted) {
             exchange.loses_of_answer(loss);
         }
-        let before = self.splice.take().and_then(|splice| splice.into_before());
-        let current = (std::mem::take(&mut self.transcript), protocol);
-        let (transcript, protocol) = before.unwrap_or(current);
+        // An upstream that has not repeated everything has said less than the client has.
+        if !self.is_swallowing() {
+            self.tell(exchange, protocol);
+        }
+    }
+
+    fn tell(&mut self, exchange: &mut Exchange, protocol: Protocol) {
+        let transcript = std::mem::take(&mut self.transcript);
         if self.terms.keeps_content {
             exchange.said(Answer::Events(transcript.into_events()), protocol);
         }

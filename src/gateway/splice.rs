@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 
 use bytes::{Bytes, BytesMut};
 
-use super::exchange::Exchange;
 use super::transcript::Transcript;
 use crate::conversation::{BlockStart, Delta, Event};
 use crate::convert::ReplyContext;
@@ -13,7 +12,6 @@ use crate::convert::loss::Loss;
 use crate::convert::pair::{StreamDecoder, StreamEncoder};
 use crate::error::GatewayError;
 use crate::protocol::{Protocol, sse};
-use crate::storage::record::Answer;
 
 /// Text beyond this is not compared: a stream that breaks after it stays broken.
 const LONGEST: usize = 256 * 1024;
@@ -44,8 +42,6 @@ pub(super) struct Splice {
     theirs: Option<usize>,
     /// Something else than text has been sent, or more text than is kept.
     is_final: bool,
-    /// What the client got of upstreams that broke, and their protocol.
-    before: (Transcript, Protocol),
     told: Told,
 }
 
@@ -81,7 +77,6 @@ impl Splice {
             target: 0,
             theirs: None,
             is_final: false,
-            before: (Transcript::new(false), from),
             told,
         };
         let mut sent = BytesMut::new();
@@ -113,13 +108,6 @@ impl Splice {
     /// Whether a further upstream could continue.
     pub(super) fn can_go_on(&self) -> bool {
         !self.is_final
-    }
-
-    /// The upstream under way broke. The client has what it said only if it had repeated everything before.
-    pub(super) fn broke_again(&mut self, transcript: Transcript, from: Protocol) {
-        if self.target == 0 || self.has_caught_up() {
-            self.before = (transcript, from);
-        }
     }
 
     /// What of the answer could not be said.
@@ -246,17 +234,9 @@ impl Splice {
         }
     }
 
-    /// Nobody continues: what the client heard of it goes to the log, and the error event to the client.
-    pub(super) fn abandon(self, exchange: &mut Exchange) -> Bytes {
-        let (transcript, protocol) = self.before;
-        exchange.said(Answer::Events(transcript.into_events()), protocol);
-        exchange.fail(&self.told.error);
-        self.told.event
-    }
-
-    /// What the client got before the upstream under way, unless that has repeated all of it.
-    pub(super) fn into_before(self) -> Option<(Transcript, Protocol)> {
-        (!self.has_caught_up()).then_some(self.before)
+    /// Nobody continues: the error for the log, and its event for the client.
+    pub(super) fn abandon(self) -> Told {
+        self.told
     }
 }
 

@@ -133,7 +133,11 @@ impl ClientStream {
                 Stage::Relaying(Box::new(Relay::new(*arrived, self.terms.clone(), splice)))
             }
             Ending::Answer(answer, mut exchange) => Stage::Last(match splice {
-                Some(splice) => splice.abandon(&mut exchange),
+                Some(splice) => {
+                    let told = splice.abandon();
+                    exchange.fail(&told.error);
+                    told.event
+                }
                 None => error_event(&answer, self.terms.protocol, &self.request_id),
             }),
         };

@@ -89,9 +89,7 @@ fn begin(events: &[Bytes], from: Protocol, client: Protocol) -> Option<Splice> {
         memo: Memo::default(),
         keeps_id: false,
     };
-    let mut splice = Splice::begin(&transcript, from, client, context, false, told()).ok()?;
-    splice.broke_again(transcript, from);
-    Some(splice)
+    Splice::begin(&transcript, from, client, context, false, told()).ok()
 }
 
 /// What the client gets of an upstream that continues.
@@ -272,7 +270,6 @@ fn a_third_upstream_continues_what_the_second_broke_off() {
     let rest = go_on(&mut splice, Protocol::Anthropic, &second).unwrap();
     assert_eq!(read(Protocol::OpenAi, &rest).0, "two three ");
     assert!(splice.can_go_on());
-    splice.broke_again(Transcript::new(true), Protocol::Anthropic);
     let third = openai("c", &["one two three four"], Some("stop"));
     let rest = go_on(&mut splice, Protocol::OpenAi, &third).unwrap();
     let (text, ids) = read(Protocol::OpenAi, &rest);
