@@ -1,8 +1,8 @@
 //! Mixed traffic before upstreams that fail at random in every way, while the configuration is edited: nothing may leak,
 //! no stream may end cleanly without being whole, and every request has its row.
 //!
-//! Fifteen seconds by default. Longer, and with an optimised gateway:
-//! `SOAK_SECONDS=1800 cargo test --release --test suite soak -- --nocapture`
+//! Fifteen seconds by default. Longer, and with an optimised gateway (`cargo build --release` first):
+//! `MODEL_PROXY_BINARY=$PWD/target/release/model-proxy SOAK_SECONDS=1800 cargo test --test suite soak -- --nocapture`
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

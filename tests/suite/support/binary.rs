@@ -19,10 +19,11 @@ pub(crate) struct CommandLine {
     directory: TempDir,
 }
 
-/// `model-proxy` with these arguments.
+/// `model-proxy` with these arguments; `MODEL_PROXY_BINARY` may name another build of it, such as an optimised one.
 pub(crate) fn model_proxy<const N: usize>(arguments: [&str; N]) -> CommandLine {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_model-proxy"));
+    let binary = std::env::var_os("MODEL_PROXY_BINARY");
+    let mut command = Command::new(binary.unwrap_or(env!("CARGO_BIN_EXE_model-proxy").into()));
     command
         .args(arguments)
         .env_clear()
