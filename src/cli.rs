@@ -1,10 +1,12 @@
 //! The command line: what was typed, and which command it means.
 
+mod call;
 mod check;
 mod completions;
 mod demo;
 mod explain;
 mod health;
+mod keys;
 mod migrate;
 mod outcome;
 mod preview;
@@ -41,6 +43,9 @@ enum Command {
     Explain(ExplainArguments),
     /// Ask a running gateway for its health; exit code 0 or 1.
     Health(HealthArguments),
+    /// List the provider keys of a running gateway, or end their rests. Wants ADMIN_API_KEY, here and there.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Work on configuration files.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -84,6 +89,37 @@ enum Dialect {
 
 #[derive(Debug, Args)]
 struct HealthArguments {
+    /// Base address of the gateway. [default: http://127.0.0.1:$PORT]
+    #[arg(long)]
+    url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Show what each key does: ready, resting (why, and how long yet), probing or busy.
+    List(KeysListArguments),
+    /// End the rests of one key, of a provider, or of all.
+    Reset(KeysResetArguments),
+}
+
+#[derive(Debug, Args)]
+struct KeysListArguments {
+    /// Print the gateway's answer as it is.
+    #[arg(long)]
+    json: bool,
+    /// Base address of the gateway. [default: http://127.0.0.1:$PORT]
+    #[arg(long)]
+    url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct KeysResetArguments {
+    /// The provider, by its name. [default: all]
+    #[arg(long)]
+    provider: Option<String>,
+    /// The key, by its label (the variable it came from). [default: all]
+    #[arg(long, value_name = "LABEL")]
+    key: Option<String>,
     /// Base address of the gateway. [default: http://127.0.0.1:$PORT]
     #[arg(long)]
     url: Option<String>,
@@ -140,6 +176,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Check => check::run(&mut out),
         Command::Explain(arguments) => explain::run(&arguments, &mut out),
         Command::Health(arguments) => health::run(arguments.url.as_deref(), &mut out),
+        Command::Keys(KeysCommand::List(arguments)) => keys::list(&arguments, &mut out),
+        Command::Keys(KeysCommand::Reset(arguments)) => keys::reset(&arguments, &mut out),
         Command::Config(ConfigCommand::Migrate(arguments)) => {
             migrate::run(arguments.config_dir, &mut out)
         }

@@ -69,6 +69,8 @@ pub const CLIENT_LEFT: u16 = 499;
 pub enum ErrorKind {
     /// No client key, or a wrong one.
     Unauthorized,
+    /// The endpoint is switched off.
+    Forbidden,
     /// More requests in flight than `max_in_flight`, or the body budget of the process is used up.
     Overloaded,
     /// The body is larger than `body_limit_bytes`.
@@ -118,6 +120,7 @@ impl ErrorKind {
     pub fn status(self) -> u16 {
         match self {
             Self::Unauthorized => 401,
+            Self::Forbidden => 403,
             Self::InvalidRequest => 400,
             Self::BodyTooLarge => 413,
             Self::BodyTimeout | Self::ClientStalled => 408,
@@ -140,6 +143,7 @@ impl ErrorKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
             Self::Overloaded => "overloaded",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
@@ -168,6 +172,7 @@ impl ErrorKind {
     pub fn blame(self) -> Blame {
         match self {
             Self::Unauthorized
+            | Self::Forbidden
             | Self::BodyTooLarge
             | Self::BodyTimeout
             | Self::InvalidRequest

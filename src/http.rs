@@ -1,5 +1,6 @@
 //! The HTTP surfaces: what each path takes and gives. Decisions about upstreams are the gateway's.
 
+pub mod admin;
 pub mod body;
 pub mod caller;
 pub mod chat;
@@ -49,6 +50,8 @@ pub fn routes(config: &mut ServiceConfig) {
             .route(web::head().to(health::brief)),
     );
     config.service(get("/health/detailed").route(web::get().to(health::detailed)));
+    config.service(get("/admin/keys").route(web::get().to(admin::list)));
+    config.service(post("/admin/keys/reset").route(web::post().to(admin::reset)));
     config.service(
         web::resource("/")
             .route(web::head().to(HttpResponse::Ok))

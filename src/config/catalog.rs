@@ -23,6 +23,8 @@ pub struct Catalog {
     pub models: IndexMap<String, Arc<Model>>,
     /// Clients by the digest of their key.
     pub clients: HashMap<Digest, Arc<Client>>,
+    /// SHA-256 of `ADMIN_API_KEY`; `None`: nobody administrates over HTTP.
+    pub administrator: Option<Digest>,
     /// Knows every secret of this catalog.
     pub scrubber: Arc<Scrubber>,
     /// What is wrong with the files; what they describe is missing or still as in its last good version.

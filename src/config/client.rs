@@ -1,4 +1,4 @@
-//! Our clients, by the keys in `CLIENT_API_KEY`.
+//! Our clients, by the keys in `CLIENT_API_KEY`, and the administrator's key.
 
 use std::sync::Arc;
 
@@ -35,6 +35,15 @@ pub(crate) fn clients(
     clients
 }
 
+/// The variable that holds the administrator's key.
+pub(crate) const ADMIN_API_KEY: &str = "ADMIN_API_KEY";
+
+/// The administrator's key; an empty one is none.
+pub(crate) fn administrator(environment: &Environment) -> Option<Secret> {
+    let key = environment.get(ADMIN_API_KEY)?.trim();
+    (!key.is_empty()).then(|| Secret::new(key))
+}
+
 /// The limits that hold for every client; 0 in the settings is no limit.
 fn limits(settings: &Settings) -> Limits {
     let limit = |number: u64| Some(number).filter(|number| *number > 0);
@@ -69,6 +78,14 @@ mod tests {
     fn without_the_variable_there_is_no_client() {
         assert!(read(&[]).is_empty());
         assert!(read(&[("CLIENT_API_KEY", " , ")]).is_empty());
+    }
+
+    #[test]
+    fn an_empty_administrator_s_key_is_none() {
+        let key = |value| administrator(&[(ADMIN_API_KEY, value)].into_iter().collect());
+        assert_eq!(key(" root-key ").unwrap().expose(), "root-key");
+        assert!(key("  ").is_none());
+        assert!(administrator(&Environment::default()).is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::catalog::{Catalog, Finding, Model, Origin, Provider};
-use super::client::{self, CLIENT_API_KEY};
+use super::client::{self, ADMIN_API_KEY, CLIENT_API_KEY};
 use super::environment::Environment;
 use super::keys::KeyChain;
 use super::model::ModelFile;
@@ -98,12 +98,20 @@ pub(super) fn catalog(
         context.warnings.extend_from_slice(chain.warnings());
     }
     let clients = client::clients(settings, environment);
+    let administrator = client::administrator(environment);
+    warn_of_shared_key(&clients, administrator.as_ref(), &mut context.warnings);
     warn_of_fallbacks(sources, &mut context.warnings);
     warn_of_unusable(clients.is_empty(), &mut context);
     sort(&mut faults);
     sort(&mut context.warnings);
     Catalog {
-        scrubber: Arc::new(scrubber(&resolved, &clients, &context)),
+        scrubber: Arc::new(scrubber(
+            &resolved,
+            &clients,
+            administrator.clone(),
+            &context,
+        )),
+        administrator: administrator.map(|key| key.digest()),
         providers: resolved
             .into_iter()
             .map(|(name, resolved)| (name.to_owned(), resolved.provider))
@@ -182,6 +190,7 @@ fn model(
 fn scrubber(
     resolved: &BTreeMap<&str, Resolved<'_>>,
     clients: &[(Arc<super::catalog::Client>, Secret)],
+    administrator: Option<Secret>,
     context: &Context<'_>,
 ) -> Scrubber {
     let keys = resolved
@@ -195,7 +204,30 @@ fn scrubber(
         .used
         .iter()
         .map(|(name, value)| (Secret::new(value.clone()), name.clone()));
-    Scrubber::new(keys.chain(clients).chain(variables))
+    let administrator = administrator.map(|secret| (secret, ADMIN_API_KEY.to_owned()));
+    Scrubber::new(keys.chain(clients).chain(administrator).chain(variables))
+}
+
+/// A client that has the administrator's key is one.
+fn warn_of_shared_key(
+    clients: &[(Arc<super::catalog::Client>, Secret)],
+    administrator: Option<&Secret>,
+    warnings: &mut Vec<Finding>,
+) {
+    let digest = administrator.map(Secret::digest);
+    if let Some((client, _)) = clients
+        .iter()
+        .find(|(client, _)| Some(client.digest) == digest)
+    {
+        warnings.push(Finding {
+            source: PathBuf::from(ADMIN_API_KEY),
+            position: None,
+            message: format!(
+                "is also the key of {}, who can therefore administrate: choose another",
+                client.name
+            ),
+        });
+    }
 }
 
 fn warn_of_fallbacks(sources: &Sources<'_>, warnings: &mut Vec<Finding>) {

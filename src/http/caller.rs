@@ -52,7 +52,7 @@ fn identify(request: &HttpRequest) -> Result<Caller, GatewayError> {
 }
 
 /// The keys that a request shows, without their `Bearer ` prefixes.
-fn presented(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+pub(super) fn presented(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     [AUTHORIZATION.as_str(), "x-api-key"]
         .into_iter()
         .flat_map(|name| headers.get_all(name))
