@@ -5,14 +5,20 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::Utf8Error;
 
-use memchr::{memchr_iter, memrchr};
-use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use memchr::{memchr_iter, memchr2, memrchr};
+use serde::de::{
+    DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
 use crate::error::{ErrorKind, GatewayError};
 
 /// Deeper nesting is a fault. Nothing here recurses over a value, but those who read it after us may.
 pub const NESTING_LIMIT: usize = 10_000;
+
+/// More members and elements, at all levels together, are a fault in a request: reading a body of tiny ones into the
+/// hub takes 50 times as long as one of prose. A value costs a model a token at least, so no context holds more.
+pub const VALUE_LIMIT: usize = 500_000;
 
 /// Where and why a text is not the JSON that was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,40 +81,81 @@ pub(super) fn not_utf8(bytes: &[u8], error: Utf8Error) -> JsonFault {
 }
 
 /// Refuses a text that is nested beyond [`NESTING_LIMIT`].
-pub(super) fn check_nesting(text: &str) -> Result<(), JsonFault> {
-    let bytes = text.as_bytes();
-    too_deep(bytes).map_or(Ok(()), |offset| {
-        let message = format!("nested more than {NESTING_LIMIT} levels deep");
-        Err(JsonFault::at(bytes, offset, message))
-    })
+fn check_nesting(text: &str) -> Result<(), JsonFault> {
+    check_shape(text, usize::MAX)
 }
 
-/// Where the nesting exceeds the limit. Counting brackets is nearly free, and only a text with more of them than
-/// the limit, bombs and very long prompts, is walked byte by byte.
-fn too_deep(bytes: &[u8]) -> Option<usize> {
-    if bytes.len() <= NESTING_LIMIT
-        || memchr_iter(b'[', bytes).count() + memchr_iter(b'{', bytes).count() <= NESTING_LIMIT
-    {
+/// Refuses a text that is nested beyond [`NESTING_LIMIT`], or holds more members and elements than `value_limit`.
+pub(super) fn check_shape(text: &str, value_limit: usize) -> Result<(), JsonFault> {
+    let bytes = text.as_bytes();
+    let Some((offset, excess)) = excess(bytes, value_limit) else {
+        return Ok(());
+    };
+    let message = match excess {
+        Excess::Depth => format!("nested more than {NESTING_LIMIT} levels deep"),
+        Excess::Values => format!("more than {value_limit} members and elements"),
+    };
+    Err(JsonFault::at(bytes, offset, message))
+}
+
+/// What a text has too much of.
+#[derive(Debug, Clone, Copy)]
+enum Excess {
+    Depth,
+    Values,
+}
+
+/// Where a text exceeds a limit. Counting brackets and commas is nearly free, and only a text with more of them than
+/// the limits, bombs and very long prompts, is walked.
+fn excess(bytes: &[u8], value_limit: usize) -> Option<(usize, Excess)> {
+    if bytes.len() <= NESTING_LIMIT.min(value_limit) {
+        return None;
+    }
+    let brackets = memchr_iter(b'[', bytes).count() + memchr_iter(b'{', bytes).count();
+    let commas = memchr_iter(b',', bytes).count();
+    if brackets <= NESTING_LIMIT && brackets + commas <= value_limit {
         return None;
     }
     let mut depth: usize = 0;
-    let mut in_string = false;
-    let mut escaped = false;
-    for (offset, byte) in bytes.iter().enumerate() {
+    let mut values: usize = 0;
+    let mut offset = 0;
+    while let Some(byte) = bytes.get(offset) {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b'[' | b'{' => depth += 1,
+            b'"' => offset = string_end(bytes, offset),
+            // An empty list counts as if it held something; it costs as much.
+            b'[' | b'{' => {
+                depth += 1;
+                values += 1;
+            }
             b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' => values += 1,
             _ => {}
         }
         if depth > NESTING_LIMIT {
-            return Some(offset);
+            return Some((offset, Excess::Depth));
         }
+        if values > value_limit {
+            return Some((offset, Excess::Values));
+        }
+        offset += 1;
     }
     None
+}
+
+/// Where the string that begins at this offset has its closing quote; the end if it has none.
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut offset = start + 1;
+    while let Some(found) = bytes
+        .get(offset..)
+        .and_then(|rest| memchr2(b'"', b'\\', rest))
+    {
+        offset += found;
+        if bytes.get(offset) == Some(&b'"') {
+            return offset;
+        }
+        offset += 2;
+    }
+    bytes.len()
 }
 
 /// Whether the text is one JSON object. Nothing is built.
@@ -127,9 +174,22 @@ pub fn is_array(text: &str) -> bool {
 /// The text is not an object, or not JSON. Members before the fault have been visited.
 pub fn members<'a>(
     text: &'a str,
+    visit: impl FnMut(Cow<'a, str>, &'a str),
+) -> Result<(), JsonFault> {
+    members_up_to(usize::MAX, text, visit)
+}
+
+/// The same for an object that must not have more members than `limit`.
+pub(super) fn members_up_to<'a>(
+    limit: usize,
+    text: &'a str,
     mut visit: impl FnMut(Cow<'a, str>, &'a str),
 ) -> Result<(), JsonFault> {
-    struct Members<F>(F);
+    struct Members<F> {
+        left: usize,
+        limit: usize,
+        visit: F,
+    }
 
     impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for Members<F> {
         type Value = ();
@@ -140,15 +200,24 @@ pub fn members<'a>(
 
         fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
             while let Some(name) = map.next_key_seed(Text)? {
+                let Some(left) = self.left.checked_sub(1) else {
+                    let limit = self.limit;
+                    return Err(A::Error::custom(format_args!("more than {limit} members")));
+                };
+                self.left = left;
                 let value: &'de RawValue = map.next_value()?;
-                (self.0)(name, value.get());
+                (self.visit)(name, value.get());
             }
             Ok(())
         }
     }
 
     let mut reader = serde_json::Deserializer::from_str(text);
-    reader.deserialize_map(Members(&mut visit))?;
+    reader.deserialize_map(Members {
+        left: limit,
+        limit,
+        visit: &mut visit,
+    })?;
     Ok(reader.end()?)
 }
 
@@ -358,6 +427,39 @@ mod tests {
         let fault = text(nested(100_000).as_bytes()).unwrap_err();
         assert_eq!((fault.line, fault.column), (1, NESTING_LIMIT + 1));
         assert!(fault.message.contains("10000 levels"), "{fault}");
+    }
+
+    #[test]
+    fn members_and_elements_are_counted_at_all_levels() {
+        let list = |values: usize| format!("{{\"a\":[{}1]}}", "1,".repeat(values - 3));
+        assert!(check_shape(&list(VALUE_LIMIT), VALUE_LIMIT).is_ok());
+        let fault = check_shape(&list(VALUE_LIMIT + 2), VALUE_LIMIT).unwrap_err();
+        assert_eq!(fault.message, "more than 500000 members and elements");
+        let objects = format!("[{}1]", r#"{"a":{}},"#.repeat(VALUE_LIMIT / 2));
+        assert!(check_shape(&objects, VALUE_LIMIT).is_err());
+    }
+
+    #[test]
+    fn commas_and_quotes_inside_strings_are_no_values() {
+        let prompt = format!(
+            r#"{{"a":"{}\\","b":1}}"#,
+            r#"\",,[{"#.repeat(VALUE_LIMIT / 2)
+        );
+        assert!(check_shape(&prompt, VALUE_LIMIT).is_ok());
+        let after = format!(
+            "{}{}]",
+            prompt.trim_end_matches('}'),
+            ",1".repeat(VALUE_LIMIT)
+        );
+        assert!(check_shape(&after, VALUE_LIMIT).is_err());
+        let open = format!("\"{}\\", ",".repeat(VALUE_LIMIT * 2));
+        assert!(check_shape(&open, VALUE_LIMIT).is_ok());
+    }
+
+    #[test]
+    fn answers_may_hold_more_values_than_requests() {
+        let log_probabilities = format!("[{}1]", "1,".repeat(2 * VALUE_LIMIT));
+        assert!(text(log_probabilities.as_bytes()).is_ok());
     }
 
     #[test]

@@ -15,6 +15,10 @@ mod edit;
 
 pub use edit::Edit;
 
+/// More members of the object itself are a fault. Looking one up goes through all of them, and the largest real
+/// request has a few dozen.
+pub const MEMBER_LIMIT: usize = 1000;
+
 /// A JSON object over the bytes it was read from.
 #[derive(Debug, Clone)]
 pub struct RawObject {
@@ -38,17 +42,18 @@ enum Name {
 }
 
 impl RawObject {
-    /// Reads the object and checks the whole of its syntax, its UTF-8 and its depth.
+    /// Reads the object and checks the whole of its syntax, its UTF-8, its depth and its size.
     ///
     /// # Errors
-    /// The bytes are not JSON, more than one value, no object, or nested too deep ([`json::NESTING_LIMIT`]).
+    /// The bytes are not JSON, more than one value, no object, nested too deep ([`json::NESTING_LIMIT`]), or have too
+    /// many members ([`MEMBER_LIMIT`], [`json::VALUE_LIMIT`]).
     pub fn parse(source: Bytes) -> Result<Self, JsonFault> {
         let bytes = source.clone();
         let source = ByteString::try_from(source).map_err(|error| json::not_utf8(&bytes, error))?;
         let text: &str = &source;
-        json::check_nesting(text)?;
+        json::check_shape(text, json::VALUE_LIMIT)?;
         let mut members = Vec::with_capacity(16);
-        json::members(text, |name, value| {
+        json::members_up_to(MEMBER_LIMIT, text, |name, value| {
             // A value is always a part of the text; a name is unless it had to be decoded.
             let Some(value) = span(text, value) else {
                 return;

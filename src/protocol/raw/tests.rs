@@ -52,6 +52,21 @@ fn what_is_no_object_is_a_fault_that_says_so() {
 }
 
 #[test]
+fn an_object_of_countless_members_is_a_fault_that_names_the_limit() {
+    let object = |members: usize| format!("{{{}\"a\":1}}", "\"b\":1,".repeat(members - 1));
+    assert_eq!(parse(&object(MEMBER_LIMIT)).members().count(), MEMBER_LIMIT);
+    assert!(fault(object(MEMBER_LIMIT + 1)).starts_with("more than 1000 members at line 1 column"));
+    let inside = format!("{{\"a\":{}}}", object(MEMBER_LIMIT + 1));
+    assert_eq!(parse(&inside).members().count(), 1);
+}
+
+#[test]
+fn a_body_of_countless_elements_is_a_fault_that_names_the_limit() {
+    let body = format!("{{\"messages\":[{}1]}}", "1,".repeat(json::VALUE_LIMIT));
+    assert!(fault(body).starts_with("more than 500000 members and elements at line 1 column"));
+}
+
+#[test]
 fn broken_json_is_a_fault_with_its_place() {
     assert_eq!(fault("{\"a\":1,}"), "trailing comma at line 1 column 8");
     assert_eq!(
