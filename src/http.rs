@@ -14,6 +14,7 @@ pub mod models;
 pub mod respond;
 pub mod span;
 pub mod stream;
+pub mod unread;
 pub mod worker;
 
 use actix_web::web::{self, ServiceConfig};

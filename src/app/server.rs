@@ -1,5 +1,6 @@
 //! The HTTP server: its settings, its middleware, its workers.
 
+use std::any::Any;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -11,10 +12,12 @@ use tracing_actix_web::TracingLogger;
 use crate::http::cors::cors;
 use crate::http::span::RequestSpan;
 use crate::http::worker::{Shared, Worker};
-use crate::http::{self, identity};
+use crate::http::{self, identity, unread};
 
 /// A client's head must be there within this.
 const HEAD: Duration = Duration::from_secs(15);
+/// What a client still sends after it has been refused is discarded for so long, then its connection is closed.
+const DISCARD: Duration = Duration::from_secs(1);
 /// Idle client connections are kept so long; above the 60 s of common load balancers.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// actix' own limit when stopping lies so many seconds behind ours and is never reached.
@@ -28,6 +31,7 @@ pub(super) fn start(shared: Shared, listener: TcpListener) -> std::io::Result<Se
         workers => workers,
     };
     let patience = settings.shutdown_timeout.as_secs() + STOP_MARGIN;
+    let stall = settings.client_stall;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(Worker::start(shared.clone())))
@@ -36,11 +40,14 @@ pub(super) fn start(shared: Shared, listener: TcpListener) -> std::io::Result<Se
             .wrap(cors(&shared.settings.cors_origins))
             .wrap(from_fn(identity::stamp))
             .wrap(TracingLogger::<RequestSpan>::new())
+            .wrap(from_fn(unread::hold))
     })
+    .on_connect(move |socket, _| give_up_after(stall, socket))
     .workers(workers)
     .tcp_nodelay(true)
     .h1_allow_half_closed(false)
     .client_request_timeout(HEAD)
+    .client_disconnect_timeout(DISCARD)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(patience)
     .disable_signals()
@@ -48,3 +55,19 @@ pub(super) fn start(shared: Shared, listener: TcpListener) -> std::io::Result<Se
     .run();
     Ok(server)
 }
+
+/// Has the system break the connection of a client that takes nothing of what it was sent for so long: actix itself would
+/// hold a whole answer, or what a swept stream left in its buffer, for ever.
+#[cfg(target_os = "linux")]
+fn give_up_after(stall: Duration, socket: &dyn Any) {
+    let Some(socket) = socket.downcast_ref::<actix_rt::net::TcpStream>() else {
+        return;
+    };
+    if let Err(error) = socket2::SockRef::from(socket).set_tcp_user_timeout(Some(stall)) {
+        tracing::debug!(%error, "could not set TCP_USER_TIMEOUT on a client's connection");
+    }
+}
+
+/// Other systems know no such limit.
+#[cfg(not(target_os = "linux"))]
+fn give_up_after(_: Duration, _: &dyn Any) {}

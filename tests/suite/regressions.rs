@@ -3,6 +3,7 @@
 mod answers;
 mod clients;
 mod connections;
+mod edges;
 mod failures;
 mod stop;
 mod streams;
