@@ -15,6 +15,7 @@ pub mod respond;
 pub mod span;
 pub mod stream;
 pub mod unread;
+pub mod version;
 pub mod worker;
 
 use actix_web::web::{self, ServiceConfig};
@@ -43,8 +44,16 @@ pub fn routes(config: &mut ServiceConfig) {
         config.service(resource.route(web::post().to(chat::answer)));
     }
     config.service(post("/v1/messages/count_tokens").route(web::post().to(count::tokens)));
-    config.service(get("/v1/models").route(web::get().to(models::list)));
-    config.service(get("/v1/models/{id:.*}").route(web::get().to(models::one)));
+    config.service(
+        get("/v1/models")
+            .route(web::get().to(models::list))
+            .route(web::head().to(models::list)),
+    );
+    config.service(
+        get("/v1/models/{id:.*}")
+            .route(web::get().to(models::one))
+            .route(web::head().to(models::one)),
+    );
     config.service(
         get("/health")
             .route(web::get().to(health::brief))
@@ -73,7 +82,7 @@ async fn only_post(request: HttpRequest) -> HttpResponse {
 }
 
 async fn only_get(request: HttpRequest) -> HttpResponse {
-    method_not_allowed(&request, "GET")
+    method_not_allowed(&request, "GET, HEAD")
 }
 
 async fn only_head(request: HttpRequest) -> HttpResponse {
@@ -110,10 +119,15 @@ pub async fn not_found(request: HttpRequest) -> HttpResponse {
     respond::failure(&request, &error)
 }
 
+/// Whether a path, decoded as the router does, belongs to Anthropic's messages.
+pub fn is_messages(path: &str) -> bool {
+    path.starts_with("/v1/messages")
+}
+
 /// The protocol in which a path's errors are told.
 pub fn protocol_of(request: &HttpRequest) -> Protocol {
-    let path = request.path();
-    let speaks_anthropic = path.starts_with("/v1/messages")
+    let path = request.match_info().as_str();
+    let speaks_anthropic = is_messages(path)
         || (path.starts_with("/v1/models") && request.headers().contains_key("anthropic-version"));
     if speaks_anthropic {
         Protocol::Anthropic

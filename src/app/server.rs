@@ -9,10 +9,9 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use tracing_actix_web::TracingLogger;
 
-use crate::http::cors::cors;
 use crate::http::span::RequestSpan;
 use crate::http::worker::{Shared, Worker};
-use crate::http::{self, identity, unread};
+use crate::http::{self, cors, identity, unread, version};
 
 /// A client's head must be there within this.
 const HEAD: Duration = Duration::from_secs(15);
@@ -37,9 +36,11 @@ pub(super) fn start(shared: Shared, listener: TcpListener) -> std::io::Result<Se
             .app_data(web::Data::new(Worker::start(shared.clone())))
             .configure(http::routes)
             .default_service(web::to(http::not_found))
-            .wrap(cors(&shared.settings.cors_origins))
+            .wrap(cors::cors(&shared.settings.cors_origins))
+            .wrap(from_fn(cors::explained))
             .wrap(from_fn(identity::stamp))
             .wrap(TracingLogger::<RequestSpan>::new())
+            .wrap(from_fn(version::without_chunks))
             .wrap(from_fn(unread::hold))
     })
     .on_connect(move |socket, _| give_up_after(stall, socket))
@@ -56,14 +57,18 @@ pub(super) fn start(shared: Shared, listener: TcpListener) -> std::io::Result<Se
     Ok(server)
 }
 
-/// Has the system break the connection of a client that takes nothing of what it was sent for so long: actix itself would
-/// hold a whole answer, or what a swept stream left in its buffer, for ever.
+/// Has the system break the connection of a client that takes nothing of what it was sent for `stall` and a little: actix
+/// itself would hold a whole answer, or what a swept stream left in its buffer, for ever.
 #[cfg(target_os = "linux")]
 fn give_up_after(stall: Duration, socket: &dyn Any) {
+    /// A stream that its client does not read is swept first, so that its row says why.
+    const AFTER_SWEEP: Duration = Duration::from_secs(5);
     let Some(socket) = socket.downcast_ref::<actix_rt::net::TcpStream>() else {
         return;
     };
-    if let Err(error) = socket2::SockRef::from(socket).set_tcp_user_timeout(Some(stall)) {
+    if let Err(error) =
+        socket2::SockRef::from(socket).set_tcp_user_timeout(Some(stall + AFTER_SWEEP))
+    {
         tracing::debug!(%error, "could not set TCP_USER_TIMEOUT on a client's connection");
     }
 }

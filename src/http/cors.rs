@@ -1,6 +1,12 @@
 //! Which web pages may call us. `*` is any page, and then never with credentials.
 
-use actix_cors::Cors;
+use actix_cors::{Cors, CorsError};
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+
+use super::respond;
+use crate::error::{ErrorKind, GatewayError};
 
 /// Headers of ours that a page may read.
 const EXPOSED: [&str; 22] = [
@@ -44,4 +50,22 @@ pub fn cors(origins: &[String]) -> Cors {
         .fold(cors.supports_credentials(), |cors, origin| {
             cors.allowed_origin(origin)
         })
+}
+
+/// Middleware around [`cors`]: its refusals, which are bare text, in the shape of the path's protocol.
+pub async fn explained<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let response = next.call(request).await?;
+    let refusal = response.response().error();
+    let Some(refusal) = refusal.and_then(|error| error.as_error::<CorsError>()) else {
+        return Ok(response.map_into_left_body());
+    };
+    let error = GatewayError::new(
+        ErrorKind::InvalidRequest,
+        format!("{refusal} (CORS_ORIGINS says who may)"),
+    );
+    let told = respond::failure(response.request(), &error);
+    Ok(response.into_response(told).map_into_right_body())
 }

@@ -49,7 +49,7 @@ pub async fn stamp<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     let id = assign(&request);
-    let on_messages = request.path().starts_with("/v1/messages");
+    let on_messages = super::is_messages(request.match_info().as_str());
     let mut response = next.call(request).await?;
     if let Ok(value) = HeaderValue::try_from(id) {
         let headers = response.headers_mut();

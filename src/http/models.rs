@@ -1,7 +1,6 @@
 //! `GET /v1/models` and `/v1/models/{id}`, in OpenAI's shape, or Anthropic's when its version header is there.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
 
 use super::caller::Caller;
 use super::{protocol_of, respond};
@@ -11,7 +10,7 @@ use crate::protocol::anthropic::Page;
 use crate::protocol::{ModelInfo, Protocol, anthropic, openai};
 
 /// Anthropic's paging parameters; OpenAI has none.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Paging {
     limit: Option<String>,
     after_id: Option<String>,
@@ -28,15 +27,10 @@ pub async fn list(caller: Caller, request: HttpRequest) -> HttpResponse {
         .collect();
     match protocol_of(&request) {
         Protocol::OpenAi => json(openai::model_list(&infos)),
-        Protocol::Anthropic => {
-            let paging = web::Query::<Paging>::from_query(request.query_string())
-                .map(web::Query::into_inner)
-                .unwrap_or_default();
-            match page(paging) {
-                Ok(page) => json(anthropic::model_list(&infos, &page)),
-                Err(error) => respond::failure(&request, &error),
-            }
-        }
+        Protocol::Anthropic => match page(paging(request.query_string())) {
+            Ok(page) => json(anthropic::model_list(&infos, &page)),
+            Err(error) => respond::failure(&request, &error),
+        },
     }
 }
 
@@ -65,6 +59,21 @@ fn info(model: &Model) -> ModelInfo {
         ),
         created: model.created,
     }
+}
+
+/// Of a parameter that is there twice the last counts.
+fn paging(query: &str) -> Paging {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
+    let mut paging = Paging::default();
+    for (name, value) in pairs.map(web::Query::into_inner).unwrap_or_default() {
+        match name.as_str() {
+            "limit" => paging.limit = Some(value),
+            "after_id" => paging.after_id = Some(value),
+            "before_id" => paging.before_id = Some(value),
+            _ => {}
+        }
+    }
+    paging
 }
 
 fn page(paging: Paging) -> Result<Page, GatewayError> {

@@ -82,7 +82,7 @@ pub struct Row {
     pub provider_retries: i32,
     /// 1: a stream was asked for.
     pub is_streaming: i16,
-    /// Words for people.
+    /// Words for people; they may quote the request, so only where content is kept.
     pub error_message: Option<String>,
     /// Low-cardinality name.
     pub error_type: Option<String>,
@@ -136,7 +136,9 @@ pub fn row(record: &Record, content: Content, scrubber: &Scrubber) -> Row {
         provider_api_key_used: name(&record.provider_key),
         provider_retries: i32::try_from(record.retries).unwrap_or(i32::MAX),
         is_streaming: i16::from(record.streaming),
-        error_message: error.map(|error| cleaner.clean(&error.message, NOTE_LIMIT)),
+        error_message: error
+            .filter(|_| content.mode == LogContent::Full)
+            .map(|error| cleaner.clean(&error.message, NOTE_LIMIT)),
         error_type: error.map(|error| error.name.to_owned()),
         client: record
             .client

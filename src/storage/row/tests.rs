@@ -126,6 +126,13 @@ fn metadata_mode_keeps_counts_and_parameters_only() {
 }
 
 #[test]
+fn metadata_mode_keeps_no_words_of_an_error() {
+    let row = row(&filled(), METADATA, &scrubber());
+    assert_eq!(row.error_message, None);
+    assert_eq!(row.error_type.as_deref(), Some("upstream_cut"));
+}
+
+#[test]
 fn content_is_cut_at_its_limit() {
     let content = Content {
         max_bytes: 5,

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use model_proxy::protocol::Protocol;
 
-use super::{SOON, one_route, question, until};
+use super::{SOON, one_route, question, streamed};
 use crate::support::client;
+use crate::support::gateway::CLIENT_KEY;
 use crate::support::upstream::Upstream;
-use crate::support::upstream::bodies::openai_answer;
+use crate::support::upstream::bodies::{openai_answer, openai_stream};
 
 const CHUNKED: &str = "transfer-encoding: chunked\r\n";
 const KEY: &str = "authorization: Bearer client-key-for-tests\r\n";
@@ -93,5 +94,104 @@ fn a_client_that_does_not_read_its_whole_answer_loses_its_connection() {
         .start();
     let connection = client::Connection::open(gateway.address());
     connection.write(many_large_answers().as_bytes());
-    until("the connection is broken", || !connection.write(b"x"));
+    let end = Instant::now() + 4 * SOON;
+    while connection.write(b"x") {
+        assert!(Instant::now() < end, "the connection lives");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_its_stream_without_chunks_until_the_connection_closes() {
+    let upstream = Upstream::start();
+    upstream.always(openai_stream(&["Hel", "lo"]));
+    let gateway = one_route(&upstream, Protocol::OpenAi).start();
+    let body = streamed().to_string();
+    for keep_alive in ["", "connection: keep-alive\r\n"] {
+        let mut connection = client::Connection::open(gateway.address());
+        let length = body.len();
+        let head = format!("POST /v1/chat/completions HTTP/1.0\r\n{KEY}{keep_alive}");
+        connection.write(format!("{head}content-length: {length}\r\n\r\n{body}").as_bytes());
+        let answer = connection.read_response(false);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("transfer-encoding"), None);
+        assert_eq!(answer.ended, Ok(()));
+        assert!(answer.text().starts_with("data: {"), "{}", answer.text());
+        assert!(
+            answer.text().ends_with("data: [DONE]\n\n"),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[test]
+fn a_preflight_that_is_refused_is_told_in_the_protocol_of_its_path() {
+    let gateway = one_route(&Upstream::start(), Protocol::OpenAi)
+        .setting("cors_origins", "https://mine.example")
+        .start();
+    let preflight = |path: &str, origin: &str, method: &str| {
+        client::request(gateway.address(), "OPTIONS", path)
+            .header("origin", origin)
+            .header("access-control-request-method", method)
+            .send()
+    };
+    let mine = "https://mine.example";
+    assert_eq!(preflight("/v1/messages", mine, "POST").status, 200);
+    let refused = preflight("/v1/messages", "https://other.example", "POST");
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.json()["type"], "error", "{}", refused.text());
+    assert!(refused.header("request-id").is_some());
+    let refused = preflight("/v1/chat/completions", mine, "PUT");
+    assert_eq!(refused.status, 400);
+    let message = &refused.json()["error"]["message"];
+    assert!(
+        message
+            .as_str()
+            .is_some_and(|message| message.contains("method"))
+    );
+}
+
+#[test]
+fn a_head_of_the_models_is_a_get_without_its_body() {
+    let gateway = one_route(&Upstream::start(), Protocol::OpenAi).start();
+    for path in ["/v1/models", "/v1/models/m", "/health"] {
+        let head = client::request(gateway.address(), "HEAD", path).key(CLIENT_KEY);
+        let head = client::Connection::open(gateway.address()).send(&head);
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+        let got = gateway.get(path).send();
+        assert_eq!(head.header("content-type"), got.header("content-type"));
+    }
+    let refused = client::request(gateway.address(), "PUT", "/v1/models").send();
+    assert_eq!(
+        (refused.status, refused.header("allow")),
+        (405, Some("GET, HEAD"))
+    );
+}
+
+#[test]
+fn of_a_paging_parameter_that_is_there_twice_the_last_counts() {
+    let gateway = one_route(&Upstream::start(), Protocol::OpenAi)
+        .model("n", [("alpha", "up-n")])
+        .model("o", [("alpha", "up-o")])
+        .start();
+    let list = |query: &str| {
+        let request = gateway.get(&format!("/v1/models?{query}"));
+        let answer = request.header("anthropic-version", "2023-06-01").send();
+        answer.json()["data"].as_array().map(Vec::len)
+    };
+    assert_eq!(list("limit=1&limit=2"), Some(2));
+    assert_eq!(list("x=1&limit=1&x=2"), Some(1));
+    assert_eq!(list("limit=2&after_id=m&limit=3"), Some(2));
+}
+
+#[test]
+fn a_path_written_with_escapes_keeps_its_protocol() {
+    let gateway = one_route(&Upstream::start(), Protocol::OpenAi).start();
+    let answer = client::post(gateway.address(), "/v1/%6dessages")
+        .json(&question())
+        .send();
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.json()["type"], "error", "{}", answer.text());
+    assert!(answer.header("request-id").is_some());
 }
