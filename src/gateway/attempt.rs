@@ -193,23 +193,15 @@ async fn refused(
     total: Instant,
 ) -> Outcome {
     let route = &*engagement.route;
-    let status = response.status().as_u16();
-    let header = |name: &str| response.headers().get(name)?.to_str().ok();
-    // A reset time belongs to a limit that was hit; beside any other status it says nothing.
-    let retry_after = if status == 429 {
-        outcome::retry_after(header, SystemTime::now())
-    } else {
-        outcome::retry_after_header(header, SystemTime::now())
-    };
-    let headers = passed_headers(response.headers());
-    let mut body = UpstreamBody::new(response);
+    let refused = Refused::new(response);
+    let (status, retry_after) = (refused.status, refused.retry_after);
     let provisional = Provisional::new(walk, engagement, status, retry_after);
-    let read = body
-        .read_prefix(ERROR_LIMIT, total.min(Instant::now() + ERROR_DEADLINE))
+    let failed = refused
+        .read(route, total.min(Instant::now() + ERROR_DEADLINE))
         .await;
     provisional.overtaken();
-    let error = route.protocol.read_error(&read);
     if walk.gateway.settings.verbose_http_errors {
+        let read = failed.body.clone().unwrap_or_default();
         let text = walk.catalog.scrubber.scrub(&String::from_utf8_lossy(&read));
         tracing::warn!(
             request_id = walk.exchange.request_id(),
@@ -219,18 +211,53 @@ async fn refused(
             "an upstream refused a call"
         );
     }
-    let message = error
-        .as_ref()
-        .map_or_else(|| format!("status {status}"), |error| error.message.clone());
-    Outcome::Failed(Box::new(FailedCall {
-        status: Some(status),
-        fault: None,
-        error,
-        retry_after,
-        headers,
-        body: Some(read),
-        message,
-    }))
+    Outcome::Failed(Box::new(failed))
+}
+
+/// An answer whose status is no success, its body unread.
+pub(super) struct Refused {
+    status: u16,
+    retry_after: Option<Duration>,
+    headers: PassedHeaders,
+    body: UpstreamBody,
+}
+
+impl Refused {
+    pub(super) fn new(response: Response) -> Self {
+        let status = response.status().as_u16();
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        // A reset time belongs to a limit that was hit; beside any other status it says nothing.
+        let retry_after = if status == 429 {
+            outcome::retry_after(header, SystemTime::now())
+        } else {
+            outcome::retry_after_header(header, SystemTime::now())
+        };
+        Self {
+            status,
+            retry_after,
+            headers: passed_headers(response.headers()),
+            body: UpstreamBody::new(response),
+        }
+    }
+
+    /// Reads why, as far as it arrives in time.
+    pub(super) async fn read(mut self, route: &Route, deadline: Instant) -> FailedCall {
+        let read = self.body.read_prefix(ERROR_LIMIT, deadline).await;
+        let error = route.protocol.read_error(&read);
+        let message = match &error {
+            Some(error) => error.message.clone(),
+            None => format!("status {}", self.status),
+        };
+        FailedCall {
+            status: Some(self.status),
+            fault: None,
+            error,
+            retry_after: self.retry_after,
+            headers: self.headers,
+            body: Some(read),
+            message,
+        }
+    }
 }
 
 /// What a head alone means for the key, reported if nobody comes to know more.

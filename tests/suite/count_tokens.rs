@@ -164,49 +164,44 @@ fn an_upstream_that_does_not_count_is_estimated_and_its_key_goes_on() {
 }
 
 #[test]
-fn a_key_that_is_refused_or_told_to_wait_rests_as_after_any_call() {
-    for refusal in [
-        anthropic_error(401, "authentication_error", "invalid x-api-key"),
-        anthropic_error(429, "rate_limit_error", "slow down").retry_after(60),
-    ] {
-        let upstream = Upstream::start();
-        upstream.judge_by(move |request| match request.key() {
-            Some("key-a") => refusal.clone(),
-            _ => told(5),
-        });
-        let gateway = two_keys(&upstream).start();
-        let answers: Vec<_> = (0..4).map(|_| ask(&gateway, &question())).collect();
-        assert_eq!(
-            answers
-                .iter()
-                .filter(|answer| answer.header(ESTIMATE).is_some())
-                .count(),
-            1
-        );
-        assert!(answers.iter().all(|answer| answer.status == 200));
-        let requests = upstream.requests();
-        let with_bad_key = requests
-            .iter()
-            .filter(|request| request.key() == Some("key-a"));
-        assert_eq!(with_bad_key.count(), 1);
-    }
+fn a_key_that_is_refused_rests_as_after_any_call() {
+    let refusal = anthropic_error(401, "authentication_error", "invalid x-api-key");
+    let upstream = Upstream::start();
+    upstream.judge_by(move |request| match request.key() {
+        Some("key-a") => refusal.clone(),
+        _ => told(5),
+    });
+    let gateway = two_keys(&upstream).start();
+    let answers: Vec<_> = (0..4).map(|_| ask(&gateway, &question())).collect();
+    let estimated = |answer: &&Response| answer.header(ESTIMATE).is_some();
+    assert_eq!(answers.iter().filter(estimated).count(), 1);
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let requests = upstream.requests();
+    let with_bad_key = requests
+        .iter()
+        .filter(|request| request.key() == Some("key-a"));
+    assert_eq!(with_bad_key.count(), 1);
 }
 
 #[test]
-fn an_upstream_in_trouble_and_one_whose_keys_rest_are_estimated() {
+fn limits_and_troubles_of_counting_rest_no_key_for_messages() {
     let upstream = Upstream::start();
-    let gateway = two_keys(&upstream).start();
+    let gateway = Gateway::before(&upstream, Protocol::Anthropic);
+    upstream.answer(anthropic_error(429, "rate_limit_error", "slow down").retry_after(60));
     upstream.answer(anthropic_error(529, "overloaded_error", "overloaded"));
     // a dead connection is tried once more on a fresh one
     upstream.answer(vanish());
     upstream.answer(vanish());
-    for _ in 0..4 {
+    for _ in 0..3 {
         assert_estimated(&ask(&gateway, &question()));
     }
-    assert!(upstream.requests().len() <= 3);
-    let row = &gateway.rows()[0];
+    let row = &gateway.rows()[1];
     assert_eq!(row.json("attempts")[0]["outcome"], "transient");
     assert_eq!(row.json("attempts")[0]["status"], 529);
+    upstream.answer(anthropic_answer("hello"));
+    let mut message = question();
+    message["max_tokens"] = json!(9);
+    assert_eq!(gateway.messages(&message).status, 200);
 }
 
 #[test]

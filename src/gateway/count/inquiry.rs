@@ -1,19 +1,19 @@
 //! One question to one upstream: how many tokens has this message? It must not know what is answered in its place.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::catalog::{Catalog, Route};
 use crate::error::{FaultKind, Phase};
-use crate::gateway::attempt::{ERROR_LIMIT, Engagement, FailedCall, passed_headers};
+use crate::gateway::attempt::{Engagement, FailedCall, Refused, passed_headers};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::verdict::{Circumstances, Failures};
 use crate::gateway::{Answer, ClientRequest, Gateway, Whole};
 use crate::protocol::{Rewrite, json};
-use crate::routing::outcome::{self, Class, KeyEffect, judge};
+use crate::routing::outcome::{Class, judge};
 use crate::upstream::request::Response;
 use crate::upstream::{Call, SendFault, UpstreamBody, send_to};
 
@@ -46,7 +46,7 @@ pub(super) struct Inquiry<'a> {
 }
 
 impl Inquiry<'_> {
-    /// Asks, and reports to the key's pool what it came to.
+    /// Asks, and reports to the key's pool if the key was refused.
     pub(super) async fn ask(&self, url: &str, exchange: &mut Exchange) -> Said {
         let route = &self.engagement.route;
         let key = self.engagement.lease.key();
@@ -70,7 +70,7 @@ impl Inquiry<'_> {
             Ok(response) if response.status().is_success() => {
                 return self.counted(response, deadline, exchange).await;
             }
-            Ok(response) => refused(response, route, deadline).await,
+            Ok(response) => Refused::new(response).read(route, deadline).await,
         };
         self.failed(failed, exchange)
     }
@@ -107,7 +107,6 @@ impl Inquiry<'_> {
         let read = body.read_whole(COUNT_LIMIT, deadline, Phase::Total).await;
         match read {
             Ok(bytes) if is_count(&bytes) => {
-                self.engagement.report(KeyEffect::Success);
                 exchange.end_attempt(Some(status), "ok");
                 Said::Count(Whole {
                     status,
@@ -147,8 +146,11 @@ impl Inquiry<'_> {
         }
         let max_cooldown = self.gateway.settings.max_cooldown;
         let judgement = judge(&failed.failure(), route, max_cooldown);
-        self.engagement.report(judgement.key);
         let class = judgement.class;
+        // Counting has limits and troubles of its own; what it says of the key itself holds for messages too.
+        if matches!(class, Class::BadKey | Class::Quota) {
+            self.engagement.report(judgement.key);
+        }
         self.note(exchange, failed.status, class.name(), &failed.message);
         if !matches!(class, Class::ClientFault | Class::ContentPolicy) {
             return Said::Nothing;
@@ -189,35 +191,6 @@ impl Inquiry<'_> {
 fn patience(route: &Route) -> Duration {
     let timeouts = &route.timeouts;
     PATIENCE.min(timeouts.attempt.unwrap_or(timeouts.total))
-}
-
-/// Why an upstream refused.
-async fn refused(response: Response, route: &Route, deadline: Instant) -> FailedCall {
-    let status = response.status().as_u16();
-    let header = |name: &str| response.headers().get(name)?.to_str().ok();
-    // A reset time belongs to a limit that was hit.
-    let retry_after = if status == 429 {
-        outcome::retry_after(header, SystemTime::now())
-    } else {
-        outcome::retry_after_header(header, SystemTime::now())
-    };
-    let headers = passed_headers(response.headers());
-    let read = UpstreamBody::new(response)
-        .read_prefix(ERROR_LIMIT, deadline)
-        .await;
-    let error = route.protocol.read_error(&read);
-    let message = error
-        .as_ref()
-        .map_or_else(|| format!("status {status}"), |error| error.message.clone());
-    FailedCall {
-        status: Some(status),
-        error,
-        retry_after,
-        headers,
-        body: Some(read),
-        message,
-        ..FailedCall::default()
-    }
 }
 
 /// `{"input_tokens": N}`, perhaps with more beside it.
