@@ -19,6 +19,7 @@ mod locate;
 mod model;
 mod nearest;
 mod provider;
+mod reasoning;
 mod report;
 mod resolve;
 mod seconds;

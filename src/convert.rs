@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use self::loss::Loss;
 use self::memo::Memo;
+use crate::config::catalog::ReasoningStyle;
 
 #[cfg(test)]
 mod answer_tests;
@@ -38,6 +39,8 @@ pub struct Target<'a> {
     pub default_max_tokens: u64,
     /// The upstream refuses `max_tokens` and wants `max_completion_tokens`.
     pub wants_max_completion_tokens: bool,
+    /// How the model may be asked to think.
+    pub reasoning: ReasoningStyle,
 }
 
 /// What an answer needs that the upstream may not have told.

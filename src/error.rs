@@ -95,6 +95,8 @@ pub enum ErrorKind {
     UpstreamUnavailable,
     /// The only call made was refused with this status, and its body cannot be passed on.
     UpstreamRefused(u16),
+    /// Upstreams refused the prompt because it does not fit into the model's context.
+    PromptTooLong,
     /// A stream broke after its head had been sent.
     UpstreamBroken(FaultKind),
     /// The upstream sent an error inside a stream after content had been sent.
@@ -121,7 +123,7 @@ impl ErrorKind {
         match self {
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
-            Self::InvalidRequest => 400,
+            Self::InvalidRequest | Self::PromptTooLong => 400,
             Self::BodyTooLarge => 413,
             Self::BodyTimeout | Self::ClientStalled => 408,
             Self::ModelNotFound | Self::NotFound => 404,
@@ -156,6 +158,7 @@ impl ErrorKind {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::UpstreamRefused(_) => "upstream_refused",
+            Self::PromptTooLong => "prompt_too_long",
             Self::UpstreamBroken(fault) => fault.name(),
             Self::UpstreamErrorEvent => "upstream_error_event",
             Self::NotFound => "not_found",
@@ -176,6 +179,7 @@ impl ErrorKind {
             | Self::BodyTooLarge
             | Self::BodyTimeout
             | Self::InvalidRequest
+            | Self::PromptTooLong
             | Self::ModelNotFound
             | Self::RateLimited
             | Self::TokenLimited

@@ -229,6 +229,8 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// Rest after a failure where `error_handling` names none for its status; zero: no rest at all.
     pub cooldown: Duration,
+    /// How a request of another protocol may ask this model to think.
+    pub reasoning: ReasoningStyle,
     /// `KEY_COOLDOWN_SECONDS=0`: no key ever rests, whatever the files and the upstream say.
     pub cooldowns_off: bool,
 }
@@ -241,6 +243,18 @@ impl Route {
             Protocol::Anthropic => address::count_tokens(&self.url),
         }
     }
+}
+
+/// How a model is asked to think by a request that had to be converted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReasoningStyle {
+    /// As its protocol usually does: `reasoning_effort`, or `thinking` with a budget.
+    #[default]
+    Usual,
+    /// By Anthropic's adaptive thinking with an effort: newer models refuse budgets.
+    Adaptive,
+    /// Not at all: it refuses to be asked.
+    None,
 }
 
 /// What to do when a stream breaks after content has been sent.

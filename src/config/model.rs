@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::catalog::StreamRecovery;
+use super::catalog::{ReasoningStyle, StreamRecovery};
 use super::deadlines::Deadlines;
 use super::document::{Located, Members, Node};
 use super::nearest::hint;
 use super::provider::base_address;
+use super::reasoning;
 use super::report::Report;
 use super::seconds::Zero;
 use crate::protocol::Protocol;
@@ -32,6 +33,8 @@ pub(crate) struct ModelFile {
     pub(crate) fallbacks: Vec<Located<String>>,
     /// Refuse what a conversion would lose.
     pub(crate) strict: bool,
+    /// How its routes may be asked to think.
+    pub(crate) reasoning: Option<ReasoningStyle>,
     /// Recovery after content.
     pub(crate) stream_recovery: StreamRecovery,
     /// Silence before pings; zero: never; `None`: as the settings say.
@@ -57,6 +60,8 @@ pub(crate) struct RouteFile {
     pub(crate) deadlines: Deadlines,
     /// Rest of a key.
     pub(crate) cooldown: Option<Duration>,
+    /// How this model may be asked to think.
+    pub(crate) reasoning: Option<ReasoningStyle>,
 }
 
 impl ModelFile {
@@ -76,6 +81,7 @@ impl ModelFile {
         let cooldown = members.cooldown("default_cooldown_seconds", report);
         let fallbacks = fallbacks(members, report);
         let routes = routes(members, fallbacks.is_empty(), report);
+        let reasoning = reasoning::read(members, report);
         let strict = members.boolean("strict", report).unwrap_or(false);
         let stream_recovery = stream_recovery(members, report).unwrap_or_default();
         let keepalive = members.seconds("keepalive_seconds", Zero::Allowed, report);
@@ -89,6 +95,7 @@ impl ModelFile {
             routes,
             fallbacks,
             strict,
+            reasoning,
             stream_recovery,
             keepalive,
         })
@@ -185,6 +192,7 @@ fn route(members: &mut Members<'_>, report: &mut Report) -> Option<RouteFile> {
         .and_then(|node| Some(node.located(node.strings(report)?)));
     let deadlines = Deadlines::read(members, report);
     let cooldown = members.cooldown("cooldown_seconds", report);
+    let reasoning = reasoning::read(members, report);
     members.warn_of_unknown(report);
     let (provider, model) = (provider?, model?);
     Some(RouteFile {
@@ -196,6 +204,7 @@ fn route(members: &mut Members<'_>, report: &mut Report) -> Option<RouteFile> {
         api_key_env: api_key_env.filter(|names| !names.value.is_empty()),
         deadlines,
         cooldown,
+        reasoning,
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::catalog::{ErrorRule, Limits};
+use super::catalog::{ErrorRule, Limits, ReasoningStyle};
 use super::deadlines::Deadlines;
 use super::document::{Members, Node};
 use super::report::Report;
@@ -69,6 +69,8 @@ pub(crate) struct ProviderFile {
     pub(crate) required_parameters: Vec<String>,
     /// `max_tokens_parameter` is `max_completion_tokens`.
     pub(crate) wants_max_completion_tokens: bool,
+    /// How its models may be asked to think.
+    pub(crate) reasoning: Option<ReasoningStyle>,
     /// Rest of a key, `rate_limiting.cooldown_seconds`.
     pub(crate) cooldown: Option<Duration>,
     /// Limits over all clients.
@@ -132,6 +134,7 @@ impl ProviderFile {
             default_parameters: request.default_parameters,
             required_parameters: request.required_parameters,
             wants_max_completion_tokens: request.wants_max_completion_tokens,
+            reasoning: request.reasoning,
             cooldown: rates.cooldown,
             limits: rates.limits,
             max_in_flight_per_key: rates.max_in_flight_per_key,

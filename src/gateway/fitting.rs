@@ -91,6 +91,7 @@ impl Hub {
                 defaults: &route.provider.default_parameters,
                 default_max_tokens: DEFAULT_MAX_TOKENS,
                 wants_max_completion_tokens: route.provider.wants_max_completion_tokens,
+                reasoning: route.reasoning,
             },
         );
         if model.strict && !encoded.loss.is_empty() {

@@ -203,8 +203,11 @@ fn upstream_words(failed: Failed, circumstances: &Circumstances<'_>) -> Answer {
         .filter(|body| failed.protocol == protocol && protocol.is_own_error_shape(body))
         .map(|body| scrubber.scrub_bytes(body));
     let Some(body) = passed else {
-        let error = GatewayError::new(ErrorKind::UpstreamRefused(status), message)
-            .with_retry_after(call.retry_after);
+        let kind = match failed.judgement.class {
+            Class::ContextLength => ErrorKind::PromptTooLong,
+            _ => ErrorKind::UpstreamRefused(status),
+        };
+        let error = GatewayError::new(kind, message).with_retry_after(call.retry_after);
         return Answer::Failed(error);
     };
     Answer::Refused(Refusal {

@@ -72,6 +72,7 @@ pub(crate) fn route(provider: &Arc<Provider>, model: &str) -> Route {
             attempt: None,
         },
         cooldown: Duration::from_secs(300),
+        reasoning: crate::config::catalog::ReasoningStyle::Usual,
         cooldowns_off: false,
         provider: Arc::clone(provider),
     }

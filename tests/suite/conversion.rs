@@ -271,3 +271,118 @@ fn a_provider_that_refuses_max_tokens_gets_max_completion_tokens() {
     assert_eq!(up["max_completion_tokens"], 50);
     assert!(up.get("max_tokens").is_none());
 }
+
+#[test]
+fn a_model_that_does_not_think_is_not_asked_to() {
+    let upstream = Upstream::start();
+    upstream.answer(openai_answer("Hello"));
+    let mut file = model_json("m", [("alpha", "up")]);
+    file["model_routings"][0]["reasoning"] = json!(false);
+    let gateway = Gateway::builder()
+        .provider("alpha", &upstream, Protocol::OpenAi)
+        .model_file("m", &file)
+        .start();
+    let thinking = json!({"type": "adaptive"});
+    let answer = gateway.messages(&message(
+        &json!({"thinking": thinking, "output_config": {"effort": "high"}}),
+    ));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(
+        answer.header("x-model-proxy-loss"),
+        Some("output_config.effort dropped")
+    );
+    assert!(sent(&upstream).get("reasoning_effort").is_none());
+}
+
+#[test]
+fn a_prompt_that_is_too_long_is_told_in_the_words_of_the_clients_protocol() {
+    let words = "This model's maximum context length is 8192 tokens";
+    let upstream = Upstream::start();
+    let code = Some("context_length_exceeded");
+    upstream.always(reply(400).json(&openai_error_body("invalid_request_error", code, words)));
+    let gateway = Gateway::before(&upstream, Protocol::OpenAi);
+    let refusal = gateway.messages(&message(&json!({})));
+    assert_eq!(refusal.status, 400);
+    let error = refusal.json()["error"].clone();
+    assert_eq!(error["type"], "invalid_request_error");
+    // Claude Code looks for the first of these words, and shortens its conversation.
+    assert_eq!(error["message"], format!("prompt is too long: {words}"));
+
+    let words = "prompt is too long: 210000 tokens > 200000 maximum";
+    let upstream = Upstream::start();
+    upstream.always(reply(400).json(&json!({
+        "type": "error",
+        "error": {"type": "invalid_request_error", "message": words},
+    })));
+    let gateway = Gateway::before(&upstream, Protocol::Anthropic);
+    let refusal = gateway.chat(&chat(&json!({})));
+    assert_eq!(refusal.status, 400);
+    let error = refusal.json()["error"].clone();
+    assert_eq!(error["code"], "context_length_exceeded");
+    assert_eq!(error["message"], words);
+}
+
+#[test]
+fn a_tool_whose_name_is_too_long_for_the_route_is_called_by_the_clients_own_name() {
+    let name = format!("mcp__server__{}", "x".repeat(80));
+    let upstream = Upstream::start();
+    let tool = json!({"name": name, "input_schema": {"type": "object"}});
+    upstream.answer(openai_answer("Hello"));
+    let gateway = Gateway::before(&upstream, Protocol::OpenAi);
+    let answer = gateway.messages(&message(&json!({"tools": [tool]})));
+    assert_eq!(
+        answer.header("x-model-proxy-loss"),
+        Some("tools[0].name changed")
+    );
+    let short = sent(&upstream)["tools"][0]["function"]["name"].clone();
+    assert!(short.as_str().expect("a name").len() <= 64);
+
+    let call = json!({"role": "assistant", "tool_calls": [{
+        "index": 0, "id": "call_7", "type": "function",
+        "function": {"name": short, "arguments": "{}"},
+    }]});
+    upstream.answer(sse([
+        openai_delta(&call, None),
+        openai_delta(&json!({}), Some("tool_calls")),
+        "data: [DONE]\n\n".to_owned(),
+    ]));
+    let finished = gateway
+        .messages_streaming(&message(&json!({"stream": true, "tools": [tool]})))
+        .read_to_end();
+    let names: Vec<_> = finished
+        .events
+        .iter()
+        .map(|event| event.json()["content_block"]["name"].clone())
+        .filter(|name| !name.is_null())
+        .collect();
+    assert_eq!(names, [json!(name)]);
+}
+
+#[test]
+fn a_call_whose_id_the_conversation_has_already_gets_another() {
+    let call = json!({"role": "assistant", "tool_calls": [{
+        "index": 0, "id": "call_0", "type": "function",
+        "function": {"name": "weather", "arguments": "{}"},
+    }]});
+    let upstream = Upstream::start();
+    upstream.answer(sse([
+        openai_delta(&call, None),
+        openai_delta(&json!({}), Some("tool_calls")),
+        "data: [DONE]\n\n".to_owned(),
+    ]));
+    let gateway = Gateway::before(&upstream, Protocol::OpenAi);
+    let tool: Value = serde_json::from_str(TOOL).expect("JSON");
+    let finished = gateway
+        .messages_streaming(&message(&json!({"stream": true, "tools": [tool], "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "call_0", "name": "weather", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_0", "content": "Sun"}]},
+        ]})))
+        .read_to_end();
+    let values: Vec<Value> = finished.events.iter().map(|event| event.json()).collect();
+    let mut ids = values
+        .iter()
+        .filter_map(|value| value["content_block"]["id"].as_str());
+    let id = ids.next().expect("a call");
+    assert!(id.starts_with("toolu_") && ids.next().is_none(), "{id}");
+}

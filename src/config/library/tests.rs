@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::config::catalog::{Model, Provider, Route, StreamRecovery};
+use crate::config::catalog::{Model, Provider, ReasoningStyle, Route, StreamRecovery};
 use crate::protocol::Protocol;
 
 /// A directory that exists only as texts.
@@ -628,6 +628,34 @@ fn what_the_model_says_arrives() {
             "models/m.json:3:42: there is no model `n` to fall back to; it is skipped; did you mean `m`?"
         ]
     );
+}
+
+#[test]
+fn how_a_model_is_asked_to_think_is_said_by_the_nearest_level() {
+    let provider =
+        r#"{"endpoints": {"base_url": "https://a"}, "request_config": {"reasoning": false}}"#;
+    let styles = |level: &str, route: &str| {
+        let text = format!(
+            r#"{{"logical_name": "m"{level}, "model_routings": [{{"provider": "acme", "model": "a"{route}}}]}}"#
+        );
+        let texts = Texts::default()
+            .provider("acme", provider)
+            .model("m", &text);
+        route_of(&texts)
+    };
+    assert_eq!(styles("", ""), ReasoningStyle::None);
+    assert_eq!(
+        styles(r#", "reasoning": "adaptive""#, ""),
+        ReasoningStyle::Adaptive
+    );
+    assert_eq!(
+        styles(r#", "reasoning": "adaptive""#, r#", "reasoning": true"#),
+        ReasoningStyle::Usual
+    );
+}
+
+fn route_of(texts: &Texts) -> ReasoningStyle {
+    route(&catalog(texts, &[]), "m").reasoning
 }
 
 #[test]

@@ -77,6 +77,7 @@ impl From<LegacyModel> for ModelFile {
             api_key_env: None,
             deadlines: Deadlines::default(),
             cooldown: None,
+            reasoning: None,
         };
         Self {
             name: legacy.name,
@@ -86,6 +87,7 @@ impl From<LegacyModel> for ModelFile {
             routes: vec![route],
             fallbacks: Vec::new(),
             strict: false,
+            reasoning: None,
             stream_recovery: StreamRecovery::default(),
             keepalive: None,
         }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::config::catalog::{ErrorAction, ErrorRule, Limits};
+use crate::config::catalog::{ErrorAction, ErrorRule, Limits, ReasoningStyle};
 use crate::config::deadlines::Deadlines;
 use crate::config::document::{Members, Node};
 use crate::config::nearest::hint;
+use crate::config::reasoning;
 use crate::config::report::Report;
 
 /// What is repeated where the file does not say.
@@ -19,10 +20,11 @@ const USUAL_RETRY_ON_STATUS: [u16; 6] = [408, 429, 500, 502, 503, 504];
 const MOST_RETRIES: u64 = 1000;
 
 /// Members of `request_config` that are easily put beside it.
-pub(super) const REQUEST_MEMBERS: [&str; 7] = [
+pub(super) const REQUEST_MEMBERS: [&str; 8] = [
     "default_parameters",
     "max_retries",
     "max_tokens_parameter",
+    "reasoning",
     "required_parameters",
     "retry_on_status",
     "timeout_seconds",
@@ -55,6 +57,7 @@ pub(super) struct RequestConfig {
     pub(super) default_parameters: Vec<(String, Box<RawValue>)>,
     pub(super) required_parameters: Vec<String>,
     pub(super) wants_max_completion_tokens: bool,
+    pub(super) reasoning: Option<ReasoningStyle>,
 }
 
 /// Reads `request_config`.
@@ -91,6 +94,7 @@ pub(super) fn request_config(members: &mut Members<'_>, report: &mut Report) -> 
             Some(_) => node.fault("must be `max_tokens` or `max_completion_tokens`", report),
         }
     }
+    config.reasoning = reasoning::read(&mut section, report);
     config.required_parameters = section
         .strings("required_parameters", report)
         .unwrap_or_default();

@@ -52,6 +52,10 @@ pub(super) fn resolve(
         keys,
         timeouts,
         cooldown: cooldown(source, route, resolved, context),
+        reasoning: (route.reasoning)
+            .or(source.file.reasoning)
+            .or(file.reasoning)
+            .unwrap_or_default(),
         cooldowns_off: context.settings.key_cooldown.is_zero(),
     }
 }

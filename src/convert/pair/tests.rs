@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::catalog::ReasoningStyle;
 use crate::convert::memo::Memo;
 
 const LONG: &str =
@@ -19,6 +20,7 @@ fn sent(from: Protocol, to: Protocol, body: &Value) -> Encoded {
         defaults: &[],
         default_max_tokens: 4096,
         wants_max_completion_tokens: false,
+        reasoning: ReasoningStyle::Usual,
     };
     encode_request(to, &conversation, &target)
 }

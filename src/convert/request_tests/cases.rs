@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::rules;
+use crate::config::catalog::ReasoningStyle;
 use crate::conversation::Origin;
 use crate::convert::pair::{decode_request, encode_request};
 use crate::convert::{Encoded, Target};
@@ -103,6 +104,7 @@ fn compare(path: &Path, from: Protocol) {
         defaults: &[],
         default_max_tokens: 8192,
         wants_max_completion_tokens: false,
+        reasoning: ReasoningStyle::Usual,
     };
     let shown = [Protocol::OpenAi, Protocol::Anthropic].map(|to| {
         let encoded = encode_request(to, &conversation, &target);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use bytes::Bytes;
 
 use super::rules;
+use crate::config::catalog::ReasoningStyle;
 use crate::convert::Target;
 use crate::convert::pair::{decode_request, encode_request};
 use crate::protocol::Protocol;
@@ -22,6 +23,7 @@ const TARGET: Target<'_> = Target {
     defaults: &[],
     default_max_tokens: 8192,
     wants_max_completion_tokens: false,
+    reasoning: ReasoningStyle::Usual,
 };
 
 const PNG: &str = "data:image/png;base64,iVBORw0KGgo=";

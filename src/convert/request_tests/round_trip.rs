@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use crate::config::catalog::ReasoningStyle;
 use crate::conversation::{Block, Conversation, Role, Tool, ToolKind, Turn};
 use crate::convert::{Encoded, Target, anthropic, openai};
 use crate::protocol::raw::RawObject;
@@ -21,6 +22,7 @@ fn target(conversation: &Conversation) -> Target<'_> {
         defaults: &[],
         default_max_tokens: 4096,
         wants_max_completion_tokens: false,
+        reasoning: ReasoningStyle::Usual,
     }
 }
 

@@ -1,8 +1,10 @@
 //! The error, as body and as event.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
-use crate::error::GatewayError;
+use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::json as raw;
 
 /// The type that the real API gives an error with this status; where it has none, the nearest.
@@ -22,10 +24,23 @@ fn name(status: u16) -> &'static str {
     }
 }
 
+/// How the real API begins to say that a prompt does not fit. Agents look for it, shorten their conversation and go on.
+const TOO_LONG: &str = "prompt is too long";
+
+fn words(error: &GatewayError) -> Cow<'_, str> {
+    let told = error.message.get(..TOO_LONG.len());
+    let is_said = told.is_some_and(|told| told.eq_ignore_ascii_case(TOO_LONG));
+    if error.kind == ErrorKind::PromptTooLong && !is_said {
+        Cow::Owned(format!("{TOO_LONG}: {}", error.message))
+    } else {
+        Cow::Borrowed(&error.message)
+    }
+}
+
 pub(in crate::protocol) fn error_body(error: &GatewayError, request_id: &str) -> String {
     json!({
         "type": "error",
-        "error": {"type": name(error.kind.status()), "message": error.message},
+        "error": {"type": name(error.kind.status()), "message": words(error)},
         "request_id": request_id,
     })
     .to_string()
@@ -61,7 +76,6 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::error::ErrorKind;
 
     #[test]
     fn every_status_has_the_type_of_the_real_api() {
@@ -124,6 +138,23 @@ mod tests {
             "<html>",
         ] {
             assert!(!is_own_error_shape(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_that_is_too_long_is_told_in_the_words_that_agents_look_for() {
+        for (told, expected) in [
+            (
+                "This model's maximum context length is 8192 tokens.",
+                "prompt is too long: This model's maximum context length is 8192 tokens.",
+            ),
+            ("Prompt is too long: 9 > 8", "Prompt is too long: 9 > 8"),
+            ("é", "prompt is too long: é"),
+        ] {
+            let error = GatewayError::new(ErrorKind::PromptTooLong, told);
+            let body: Value = serde_json::from_str(&error_body(&error, "r")).unwrap();
+            assert_eq!(body["error"]["message"], expected);
+            assert_eq!(body["error"]["type"], "invalid_request_error");
         }
     }
 }

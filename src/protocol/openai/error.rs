@@ -10,6 +10,7 @@ fn names(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
     match (kind, kind.status()) {
         (ErrorKind::Unauthorized, _) => ("invalid_request_error", Some("invalid_api_key")),
         (ErrorKind::ModelNotFound, _) => ("invalid_request_error", Some("model_not_found")),
+        (ErrorKind::PromptTooLong, _) => ("invalid_request_error", Some("context_length_exceeded")),
         (_, 402) => ("insufficient_quota", Some("insufficient_quota")),
         (_, 403) => ("permission_error", None),
         (ErrorKind::TokenLimited, _) => ("tokens", Some("rate_limit_exceeded")),
@@ -80,6 +81,11 @@ mod tests {
                 Some("model_not_found"),
             ),
             (ErrorKind::InvalidRequest, "invalid_request_error", None),
+            (
+                ErrorKind::PromptTooLong,
+                "invalid_request_error",
+                Some("context_length_exceeded"),
+            ),
             (ErrorKind::BodyTooLarge, "invalid_request_error", None),
             (ErrorKind::BodyTimeout, "invalid_request_error", None),
             (ErrorKind::NotFound, "invalid_request_error", None),

@@ -89,7 +89,13 @@ impl<'a> Body<'a> {
         let arranged = turns::arrange(conversation, loss);
         let offered = tools::offered(conversation, loss);
         let choice = tools::choice(conversation, &offered, loss);
-        let thinking = thinking::decide(conversation, &arranged, choice, max_tokens, loss);
+        let thinking = thinking::decide(
+            conversation,
+            &arranged,
+            choice,
+            (max_tokens, target.reasoning),
+            loss,
+        );
         let sampling = sampling::decide(conversation, thinking.is_on(), loss);
 
         write::string(self.member("model"), target.model);

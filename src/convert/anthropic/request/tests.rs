@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
+use crate::config::catalog::ReasoningStyle;
 use crate::conversation::Conversation;
 use crate::convert::{Encoded, Target};
 use crate::error::GatewayError;
@@ -22,6 +23,7 @@ const TARGET: Target<'_> = Target {
     defaults: &[],
     default_max_tokens: 8192,
     wants_max_completion_tokens: false,
+    reasoning: ReasoningStyle::Usual,
 };
 
 fn read(body: impl AsRef<str>) -> Result<Conversation, GatewayError> {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::catalog::ReasoningStyle;
 use crate::conversation::Origin;
 use crate::conversation::*;
 use crate::convert::{Encoded, Target};
@@ -23,6 +24,7 @@ fn target<'a>() -> Target<'a> {
         defaults: &[],
         default_max_tokens: 4096,
         wants_max_completion_tokens: false,
+        reasoning: ReasoningStyle::Usual,
     }
 }
 

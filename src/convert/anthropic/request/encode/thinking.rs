@@ -2,11 +2,16 @@
 
 use super::place;
 use super::turns::{Arranged, Message};
+use crate::config::catalog::ReasoningStyle;
 use crate::conversation::{Block, Conversation, Origin, Reasoning, Role, ToolChoice};
 use crate::convert::loss::Loss;
 
 /// Thinking on a fixed budget needs at least so many tokens.
 const LEAST_BUDGET: u64 = 1024;
+
+/// Budgets up to here are a low and a medium effort, in tokens; more is a high one.
+const LOW_BUDGET: u64 = 6144;
+const MEDIUM_BUDGET: u64 = 12288;
 
 /// What is said about thinking.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,7 +42,7 @@ pub(super) fn decide<'a>(
     conversation: &'a Conversation,
     arranged: &Arranged<'_>,
     choice: Option<&ToolChoice>,
-    max_tokens: u64,
+    (max_tokens, style): (u64, ReasoningStyle),
     loss: &mut Loss,
 ) -> Thinking<'a> {
     let Some(reasoning) = &conversation.reasoning else {
@@ -48,17 +53,55 @@ pub(super) fn decide<'a>(
     if own {
         return wanted;
     }
-    let said = allowed(wanted, &arranged.messages, choice, max_tokens);
+    let styled = match style {
+        ReasoningStyle::Usual => wanted,
+        ReasoningStyle::Adaptive => adaptive(reasoning),
+        // What does not think at all need not be told so.
+        ReasoningStyle::None if wanted.mode == Some(Mode::Disabled) => return Thinking::default(),
+        ReasoningStyle::None => Thinking::default(),
+    };
+    let said = allowed(styled, &arranged.messages, choice, max_tokens);
     let path = match reasoning {
         Reasoning::Effort(_) => place::member(conversation.origin, "thinking"),
         _ => "thinking".to_owned(),
     };
     if said.mode.is_none() {
         loss.dropped(path);
-    } else if said != wanted {
+    } else if said != styled || is_other(reasoning, said.effort) {
         loss.changed(path);
     }
     said
+}
+
+/// The same for a model that takes only adaptive thinking: the nearest effort.
+fn adaptive(reasoning: &Reasoning) -> Thinking<'_> {
+    let effort = match reasoning {
+        Reasoning::Off => return only(Mode::Disabled),
+        Reasoning::Effort(effort) if effort == "none" => return only(Mode::Disabled),
+        Reasoning::Effort(effort) => match effort.as_str() {
+            "minimal" => Some("low"),
+            "low" | "medium" | "high" | "max" => Some(effort.as_str()),
+            "xhigh" => Some("max"),
+            _ => return Thinking::default(),
+        },
+        Reasoning::Adaptive { effort } => effort.as_deref(),
+        Reasoning::Budget(budget) if *budget <= LOW_BUDGET => Some("low"),
+        Reasoning::Budget(budget) if *budget <= MEDIUM_BUDGET => Some("medium"),
+        Reasoning::Budget(_) => Some("high"),
+    };
+    Thinking {
+        mode: Some(Mode::Adaptive),
+        effort,
+    }
+}
+
+/// Whether the effort that is said is not the one that was asked for.
+fn is_other(reasoning: &Reasoning, said: Option<&str>) -> bool {
+    match (reasoning, said) {
+        (Reasoning::Effort(asked), Some(said)) => asked != said,
+        (Reasoning::Budget(_), Some(_)) => true,
+        _ => false,
+    }
 }
 
 /// What the client asks for. An effort alone guides the answers of this protocol's clients; of others it is one of

@@ -5,6 +5,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::config::catalog::ReasoningStyle;
 use crate::conversation::{
     Block, Extra, Image, Json, Media, Origin, OutputFormat, Reasoning, Role, Tool, ToolChoice,
     ToolKind, ToolResult, Turn,
@@ -583,6 +584,72 @@ fn an_effort_becomes_a_budget_that_leaves_room_for_an_answer() {
             "{effort}"
         );
         assert_eq!(body["max_tokens"], json!(max_tokens));
+    }
+}
+
+#[test]
+fn a_model_that_takes_no_budget_or_does_not_think_is_asked_as_its_file_says() {
+    let effort = |word: &str| Reasoning::Effort(word.to_owned());
+    let adaptive = json!({"type": "adaptive"});
+    let off = json!({"type": "disabled"});
+    for (reasoning, thinking, told, losses) in [
+        (effort("low"), &adaptive, json!("low"), ""),
+        (
+            effort("xhigh"),
+            &adaptive,
+            json!("max"),
+            "reasoning_effort changed",
+        ),
+        (
+            effort("minimal"),
+            &adaptive,
+            json!("low"),
+            "reasoning_effort changed",
+        ),
+        (
+            Reasoning::Budget(8192),
+            &adaptive,
+            json!("medium"),
+            "thinking changed",
+        ),
+        (
+            Reasoning::Adaptive { effort: None },
+            &adaptive,
+            Value::Null,
+            "",
+        ),
+        (Reasoning::Off, &off, Value::Null, ""),
+    ] {
+        let mut asked = hello();
+        asked.reasoning = Some(reasoning.clone());
+        let target = Target {
+            reasoning: ReasoningStyle::Adaptive,
+            ..TARGET
+        };
+        let encoded = encode(&asked, &target);
+        let body = value(&encoded);
+        assert_eq!(
+            (&body["thinking"], &body["output_config"]["effort"]),
+            (thinking, &told)
+        );
+        assert_eq!(encoded.loss.to_string(), losses);
+
+        let target = Target {
+            reasoning: ReasoningStyle::None,
+            ..TARGET
+        };
+        let encoded = encode(&asked, &target);
+        let body = value(&encoded);
+        assert_eq!(
+            (body.get("thinking"), body.get("output_config")),
+            (None, None)
+        );
+        assert_eq!(
+            encoded.loss.is_empty(),
+            reasoning == Reasoning::Off,
+            "{}",
+            encoded.loss
+        );
     }
 }
 

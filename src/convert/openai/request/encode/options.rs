@@ -1,6 +1,7 @@
 //! How much to think, and the form of the answer.
 
 use super::{Request, extras};
+use crate::config::catalog::ReasoningStyle;
 use crate::conversation::{OutputFormat, Reasoning};
 use crate::convert::write::Object;
 use crate::protocol::json;
@@ -22,6 +23,17 @@ pub(super) fn reasoning(request: &mut Request<'_>) {
     };
     if request.own {
         return back(request, reasoning);
+    }
+    if request.target.reasoning == ReasoningStyle::None {
+        // What does not think at all need not be told so.
+        match reasoning {
+            Reasoning::Off | Reasoning::Adaptive { effort: None } => {}
+            Reasoning::Budget(_) => request.report.dropped("thinking"),
+            Reasoning::Adaptive { .. } | Reasoning::Effort(_) => {
+                request.report.dropped("output_config.effort");
+            }
+        }
+        return;
     }
     match reasoning {
         Reasoning::Off => request.string("reasoning_effort", "none"),

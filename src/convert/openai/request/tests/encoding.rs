@@ -443,6 +443,51 @@ fn thinking_is_asked_for_by_the_nearest_effort() {
 }
 
 #[test]
+fn a_model_that_does_not_think_is_not_asked_to() {
+    let effort = Some("high".to_owned());
+    for (reasoning, lost) in [
+        (Reasoning::Off, ""),
+        (Reasoning::Adaptive { effort: None }, ""),
+        (
+            Reasoning::Adaptive { effort },
+            "output_config.effort dropped",
+        ),
+        (Reasoning::Budget(9000), "thinking dropped"),
+    ] {
+        let mut conversation = foreign(Vec::new());
+        conversation.reasoning = Some(reasoning);
+        let target = Target {
+            reasoning: ReasoningStyle::None,
+            ..target()
+        };
+        let encoded = encode(&conversation, &target);
+        assert_eq!(json_of(&encoded).get("reasoning_effort"), None);
+        assert_eq!(encoded.loss.to_string(), lost);
+    }
+}
+
+/// What becomes of an effort on the way to Anthropic's protocol and back.
+fn there_and_back(effort: &str) -> String {
+    let body = json!({"model": "m", "max_tokens": 64000, "reasoning_effort": effort,
+        "messages": [{"role": "user", "content": "a"}]});
+    let there = crate::convert::anthropic::request::encode(&decoded(&body), &target());
+    let there = RawObject::parse(there.body).unwrap();
+    let back = crate::convert::anthropic::request::decode(&there).unwrap();
+    let body = json_of(&encode(&back, &target()));
+    body["reasoning_effort"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_effort_is_the_same_after_it_went_there_and_back() {
+    for effort in ["none", "low", "medium", "high"] {
+        assert_eq!(there_and_back(effort), effort);
+    }
+    // Not every model knows these; what is nearest stays so.
+    assert_eq!(there_and_back("minimal"), "low");
+    assert_eq!(there_and_back("xhigh"), "high");
+}
+
+#[test]
 fn what_only_the_clients_protocol_knows_is_lost_by_its_path() {
     let mut conversation = foreign(Vec::new());
     conversation.top_k = Some(5);
