@@ -27,6 +27,7 @@ use crate::support::upstream::{Answer, Recorded, Upstream, html, raw, silence, s
 const CLIENTS: usize = 8;
 /// A client that leaves and comes back at once may find its old slot taken for a moment.
 const SLOTS: usize = 4 * CLIENTS;
+const ADMIN_KEY: &str = "admin-key-for-the-soak";
 const WORDS: [&str; 6] = ["The ", "quick ", "brown ", "fox ", "jumps", "."];
 const PATHS: [&str; 2] = ["/v1/chat/completions", "/v1/messages"];
 /// The longest that one answer may take: four routes that are silent, and waits between them.
@@ -55,6 +56,7 @@ fn a_soak_leaks_nothing_and_accounts_for_every_request() {
         detailed()["requests_in_flight"] == 0
     });
     every_slot_is_free(address);
+    every_lease_is_back(address);
     let asked = soak.asked();
     eprintln!("{} requests: {:?}; {watch}", asked.len(), soak.ends());
     watch.judge(seconds);
@@ -103,6 +105,7 @@ fn start(upstreams: &[Upstream; 2]) -> Process {
     let mut serve = model_proxy(["serve"])
         .env("PORT", "0")
         .env("CLIENT_API_KEY", CLIENT_KEY)
+        .env("ADMIN_API_KEY", ADMIN_KEY)
         .env("RATE_LIMIT_REQUESTS_PER_MINUTE", "0")
         .env("RATE_LIMIT_TOKENS_PER_MINUTE", "0")
         .env("RATE_LIMIT_CONCURRENT_REQUESTS", SLOTS.to_string())
@@ -379,6 +382,16 @@ fn every_slot_is_free(address: SocketAddr) {
             scope.spawn(|| assert_eq!(ask.send().status, 200));
         }
     });
+}
+
+fn every_lease_is_back(address: SocketAddr) {
+    let listed = get(address, "/admin/keys").key(ADMIN_KEY).send().json();
+    let providers = listed["providers"].as_array().expect("providers");
+    let keys = providers
+        .iter()
+        .flat_map(|provider| provider["keys"].as_array().expect("keys"));
+    let in_flight: Vec<_> = keys.map(|key| key["in_flight"].as_u64()).collect();
+    assert_eq!(in_flight, [Some(0); 6], "{listed}");
 }
 
 fn resident(proc: &str) -> u64 {
