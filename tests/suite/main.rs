@@ -24,6 +24,7 @@ mod refusals;
 mod streams;
 
 // What stands between them.
+mod key_health;
 mod keys;
 mod limits;
 mod request_log;

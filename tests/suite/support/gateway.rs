@@ -109,6 +109,7 @@ impl Builder {
     /// Starts it, and waits until it answers.
     #[track_caller]
     pub(crate) fn start(self) -> Gateway {
+        let variables = self.variables.clone();
         let environment = Environment::new(self.variables, BTreeMap::new());
         let settings = Settings::read(&environment).expect("settings that load");
         let (sender, receiver) = mpsc::channel();
@@ -124,6 +125,7 @@ impl Builder {
         };
         Gateway {
             directory: self.directory,
+            variables,
             address,
             handle,
             stopping: AtomicBool::new(false),
@@ -169,6 +171,7 @@ fn write_file(config_dir: &Path, folder: &str, name: &str, text: &str) {
 /// A running gateway. Dropping it stops it and joins its thread, so that a panic of it fails the test.
 pub(crate) struct Gateway {
     directory: TempDir,
+    variables: BTreeMap<String, String>,
     address: SocketAddr,
     handle: AppHandle,
     stopping: AtomicBool,
@@ -282,6 +285,27 @@ impl Gateway {
         // a second call would end it at once
         if !self.stopping.swap(true, Ordering::AcqRel) {
             self.handle.stop();
+        }
+    }
+
+    /// Stops it as SIGTERM does, and starts another with the same files and database.
+    #[track_caller]
+    pub(crate) fn restart(self) -> Self {
+        self.stopped().start()
+    }
+
+    /// The same, with one setting changed.
+    #[track_caller]
+    pub(crate) fn restart_with(self, name: &str, value: impl Display) -> Self {
+        self.stopped().setting(name, value).start()
+    }
+
+    fn stopped(mut self) -> Builder {
+        self.join();
+        let nothing = tempfile::tempdir().expect("a directory");
+        Builder {
+            directory: std::mem::replace(&mut self.directory, nothing),
+            variables: std::mem::take(&mut self.variables),
         }
     }
 

@@ -50,6 +50,16 @@ struct OneText {
     value: String,
 }
 
+/// How many rests of keys are written down.
+pub(crate) fn rests(database: &Path) -> usize {
+    let mut connection = SqliteConnection::establish(&database.to_string_lossy())
+        .expect("the database can be opened");
+    let count = "SELECT CAST(count(*) AS TEXT) AS value FROM key_rests";
+    let found = diesel::sql_query(count).get_result::<OneText>(&mut connection);
+    // one that is being written is looked at again
+    found.map_or(0, |row| row.value.parse().expect("a number"))
+}
+
 /// Every row of `request_logs`, oldest first.
 pub(crate) fn read(database: &Path) -> Vec<Row> {
     let mut connection = SqliteConnection::establish(&database.to_string_lossy())
