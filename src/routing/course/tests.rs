@@ -45,6 +45,7 @@ fn judgement(class: Class, next: Next, repeatable: bool) -> Judgement {
         key: KeyEffect::None,
         next,
         repeatable,
+        asked: None,
         repair: false,
     }
 }
@@ -406,5 +407,20 @@ proptest! {
         }
         prop_assert!(calls.len() <= max_attempts.max(keys.len()), "the cap leaves each route one call");
         prop_assert!(calls.is_sorted_by_key(|(place, _)| *place) || calls.len() == 1, "routes keep their order");
+    }
+}
+
+#[test]
+fn a_time_that_a_429_asked_for_is_waited_for_even_if_its_key_does_not_rest() {
+    let now = Instant::now();
+    for (seconds, calls) in [
+        (2, &["p0 KEY_1", "[2010 ms] p0 KEY_1"][..]),
+        (60, &["p0 KEY_1"]),
+    ] {
+        let asked = Judgement {
+            asked: Some(Duration::from_secs(seconds)),
+            ..judgement(Class::RateLimited, Next::Key, true)
+        };
+        assert_eq!(play(&mut course(&[1], 1, now), now, &asked), calls);
     }
 }

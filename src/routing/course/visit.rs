@@ -9,6 +9,8 @@ use crate::secret::Digest;
 
 /// The first wait after an accident; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(400);
+/// Longer times are cut, so that adding them to an `Instant` cannot overflow; nobody waits so long.
+const LONGEST: Duration = Duration::from_secs(86_400);
 /// Waits differ by so much of their length to either side.
 const SPREAD: f64 = 0.25;
 
@@ -136,14 +138,16 @@ impl Visit {
         let (Some(key), true) = (self.current, judgement.repeatable) else {
             return;
         };
-        let due = match judgement.key {
+        let banned = match judgement.key {
             KeyEffect::Rest {
                 kind: RestKind::Banned,
                 duration,
                 ..
-            } => Some(now + duration + SLACK),
+            } => Some(duration),
             _ => None,
         };
+        let longest = banned.max(judgement.asked);
+        let due = longest.map(|wait| now + wait.min(LONGEST) + SLACK);
         self.repeatable.push(Repeatable { key, due });
     }
 
