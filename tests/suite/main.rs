@@ -23,6 +23,9 @@ mod passthrough;
 mod refusals;
 mod streams;
 
+// What becomes of a request when an upstream fails.
+mod failover;
+
 // What stands between them.
 mod key_health;
 mod keys;
