@@ -233,6 +233,46 @@ pub struct Route {
     pub reasoning: ReasoningStyle,
     /// `KEY_COOLDOWN_SECONDS=0`: no key ever rests, whatever the files and the upstream say.
     pub cooldowns_off: bool,
+    /// Its share among the routes of a weighted model, from 0 (only after the others); 1 unless the file says otherwise.
+    pub weight: f64,
+}
+
+/// Which of a model's routes a request tries first; the others follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strategy {
+    /// As the file lists them.
+    #[default]
+    Ordered,
+    /// Each in turn.
+    RoundRobin,
+    /// By chance, in the proportion of their weights.
+    Weighted,
+    /// The one with the fewest requests under way.
+    LeastBusy,
+    /// The one that was quickest to say something lately.
+    Fastest,
+}
+
+impl Strategy {
+    /// Every strategy.
+    pub const ALL: [Self; 5] = [
+        Self::Ordered,
+        Self::RoundRobin,
+        Self::Weighted,
+        Self::LeastBusy,
+        Self::Fastest,
+    ];
+
+    /// Its name in model files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ordered => "ordered",
+            Self::RoundRobin => "round_robin",
+            Self::Weighted => "weighted",
+            Self::LeastBusy => "least_busy",
+            Self::Fastest => "fastest",
+        }
+    }
 }
 
 impl Route {
@@ -278,6 +318,10 @@ pub struct Model {
     pub source: PathBuf,
     /// Its routes, in order.
     pub routes: Vec<Arc<Route>>,
+    /// Which of them a request tries first.
+    pub strategy: Strategy,
+    /// Requests of one session stay with the route and the key that answered the last of them.
+    pub session_affinity: bool,
     /// Logical models to go on with, in order.
     pub fallbacks: Vec<String>,
     /// Refuse what a conversion would lose.

@@ -213,6 +213,16 @@ impl<'text> Node<'text> {
         number
     }
 
+    /// A number of 0 or more, at most `most`.
+    pub(crate) fn number(&self, most: f64, report: &mut Report) -> Option<f64> {
+        let number = self.raw.get().parse::<f64>().ok();
+        let number = number.filter(|number| (0.0..=most).contains(number));
+        if number.is_none() {
+            self.fault(&format!("must be a number from 0 to {most}"), report);
+        }
+        number
+    }
+
     /// Seconds as a number.
     pub(crate) fn seconds(&self, zero: Zero, report: &mut Report) -> Option<Duration> {
         let Ok(seconds) = self.raw.get().parse::<f64>() else {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::catalog::{ReasoningStyle, StreamRecovery};
+use super::catalog::{ReasoningStyle, Strategy, StreamRecovery};
 use super::deadlines::Deadlines;
 use super::document::{Located, Members, Node};
 use super::nearest::hint;
@@ -15,6 +15,7 @@ use super::seconds::Zero;
 use crate::protocol::Protocol;
 
 pub(crate) mod legacy;
+mod selection;
 
 /// A model file, checked by itself.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ pub(crate) struct ModelFile {
     pub(crate) cooldown: Option<Duration>,
     /// Its routes, in order.
     pub(crate) routes: Vec<RouteFile>,
+    /// Which of them comes first.
+    pub(crate) strategy: Strategy,
+    /// Sessions keep their route and key.
+    pub(crate) session_affinity: bool,
     /// Logical models to go on with, in order.
     pub(crate) fallbacks: Vec<Located<String>>,
     /// Refuse what a conversion would lose.
@@ -62,6 +67,8 @@ pub(crate) struct RouteFile {
     pub(crate) cooldown: Option<Duration>,
     /// How this model may be asked to think.
     pub(crate) reasoning: Option<ReasoningStyle>,
+    /// Its share among the others, from 0.
+    pub(crate) weight: Option<Located<f64>>,
 }
 
 impl ModelFile {
@@ -82,6 +89,8 @@ impl ModelFile {
         let fallbacks = fallbacks(members, report);
         let routes = routes(members, fallbacks.is_empty(), report);
         let reasoning = reasoning::read(members, report);
+        let strategy = selection::strategy(members, &routes, report);
+        let session_affinity = members.boolean("session_affinity", report);
         let strict = members.boolean("strict", report).unwrap_or(false);
         let stream_recovery = stream_recovery(members, report).unwrap_or_default();
         let keepalive = members.seconds("keepalive_seconds", Zero::Allowed, report);
@@ -93,6 +102,8 @@ impl ModelFile {
             deadlines,
             cooldown,
             routes,
+            strategy,
+            session_affinity: session_affinity.unwrap_or(false),
             fallbacks,
             strict,
             reasoning,
@@ -193,6 +204,7 @@ fn route(members: &mut Members<'_>, report: &mut Report) -> Option<RouteFile> {
     let deadlines = Deadlines::read(members, report);
     let cooldown = members.cooldown("cooldown_seconds", report);
     let reasoning = reasoning::read(members, report);
+    let weight = selection::weight(members, report);
     members.warn_of_unknown(report);
     let (provider, model) = (provider?, model?);
     Some(RouteFile {
@@ -205,6 +217,7 @@ fn route(members: &mut Members<'_>, report: &mut Report) -> Option<RouteFile> {
         deadlines,
         cooldown,
         reasoning,
+        weight,
     })
 }
 

@@ -173,6 +173,8 @@ fn model(
         name: name.to_owned(),
         source: source.path.to_owned(),
         routes,
+        strategy: file.strategy,
+        session_affinity: file.session_affinity,
         fallbacks: file
             .fallbacks
             .iter()

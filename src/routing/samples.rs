@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::catalog::{
-    Limits, Model, Origin, Provider, ProviderKey, Route, StreamRecovery, Timeouts,
+    Limits, Model, Origin, Provider, ProviderKey, Route, Strategy, StreamRecovery, Timeouts,
 };
 use crate::protocol::Protocol;
 use crate::secret::Secret;
@@ -74,6 +74,7 @@ pub(crate) fn route(provider: &Arc<Provider>, model: &str) -> Route {
         cooldown: Duration::from_secs(300),
         reasoning: crate::config::catalog::ReasoningStyle::Usual,
         cooldowns_off: false,
+        weight: 1.0,
         provider: Arc::clone(provider),
     }
 }
@@ -84,6 +85,8 @@ pub(crate) fn model(name: &str, routes: Vec<Route>) -> Model {
         name: name.to_owned(),
         source: PathBuf::from(format!("models/{name}.json")),
         routes: routes.into_iter().map(Arc::new).collect(),
+        strategy: Strategy::default(),
+        session_affinity: false,
         fallbacks: Vec::new(),
         strict: false,
         stream_recovery: StreamRecovery::default(),

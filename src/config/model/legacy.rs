@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::{ModelFile, RouteFile};
-use crate::config::catalog::StreamRecovery;
+use crate::config::catalog::{Strategy, StreamRecovery};
 use crate::config::deadlines::Deadlines;
 use crate::config::document::{Located, Members, Node};
 use crate::config::report::Report;
@@ -78,6 +78,7 @@ impl From<LegacyModel> for ModelFile {
             deadlines: Deadlines::default(),
             cooldown: None,
             reasoning: None,
+            weight: None,
         };
         Self {
             name: legacy.name,
@@ -85,6 +86,8 @@ impl From<LegacyModel> for ModelFile {
             deadlines: Deadlines::default(),
             cooldown: None,
             routes: vec![route],
+            strategy: Strategy::default(),
+            session_affinity: false,
             fallbacks: Vec::new(),
             strict: false,
             reasoning: None,

@@ -57,6 +57,7 @@ pub(super) fn resolve(
             .or(file.reasoning)
             .unwrap_or_default(),
         cooldowns_off: context.settings.key_cooldown.is_zero(),
+        weight: route.weight.as_ref().map_or(1.0, |weight| weight.value),
     }
 }
 
