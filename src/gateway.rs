@@ -22,6 +22,7 @@ use awc::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use tokio::time::timeout;
 
+use crate::actors::ledger::Selection;
 use crate::actors::registry::Registry;
 use crate::config::catalog::{Catalog, Route};
 use crate::config::settings::Settings;
@@ -63,6 +64,8 @@ pub struct ClientRequest {
     pub streaming: bool,
     /// Headers that go up.
     pub forwarded: Forwarded,
+    /// How the routes of its plan came into their order.
+    pub selection: Selection,
 }
 
 /// Headers of an upstream answer that the client may see.

@@ -12,6 +12,7 @@ pub mod intake;
 pub mod limits;
 pub mod models;
 pub mod respond;
+mod session;
 pub mod span;
 pub mod stream;
 pub mod unread;

@@ -43,6 +43,16 @@ pub fn digest(text: &str) -> Digest {
     Sha256::digest(text.as_bytes()).into()
 }
 
+/// SHA-256 of several parts, each told from the next: two lists have the same digest only if they are the same.
+pub fn digest_of(parts: &[&[u8]]) -> Digest {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
 /// Shorter values are not scrubbed: they cannot be told from ordinary words, and answers are scrubbed too.
 const SHORTEST_SCRUBBED: usize = 8;
 

@@ -230,6 +230,7 @@ impl KeyPools {
     /// Tells the pools of a new catalog. When it returns, the ring of every provider has the catalog's keys;
     /// rings of providers that are gone follow when they are idle.
     pub async fn sync(&self, catalog: &Catalog) {
+        self.ledger.keep_routes_of(catalog);
         for provider in catalog.providers.values() {
             self.tell(provider).await;
         }

@@ -2,6 +2,7 @@
 //! an await; it outlives catalogs and knows neither actors nor messages.
 
 mod ring;
+mod traffic;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,8 @@ use crate::routing::window::{Admission, Gauges, Refusal, Window};
 use crate::secret::Digest;
 
 pub(super) use ring::{Held, Ring, Wake};
+use traffic::Traffic;
+pub use traffic::{RouteCall, Selection};
 
 /// The state of all providers' keys and all clients' limits. One for the process, behind an `Arc`.
 #[derive(Debug, Default)]
@@ -21,6 +24,7 @@ pub struct Ledger {
     rings: Mutex<HashMap<String, Arc<Ring>>>,
     windows: Mutex<HashMap<Digest, Window>>,
     retirements: AtomicU64,
+    traffic: Traffic,
 }
 
 impl Ledger {
@@ -99,12 +103,15 @@ impl Ledger {
         }
     }
 
-    /// Throws idle windows away; how many are left.
+    /// Throws idle windows and sessions away; how many windows are left.
     pub(super) fn sweep(&self, now: Instant) -> usize {
         let mut windows = lock(&self.windows);
         windows.retain(|_, window| !window.is_idle(now));
         windows.shrink_to_fit();
-        windows.len()
+        let left = windows.len();
+        drop(windows);
+        self.traffic.sweep(now);
+        left
     }
 }
 

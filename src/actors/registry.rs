@@ -11,8 +11,10 @@ use std::sync::Arc;
 use actix::{Actor, Addr};
 
 use crate::actors::key_pool::KeyPoolShell;
-use crate::actors::ledger::{Ledger, Ring};
+use crate::actors::ledger::{Ledger, Ring, Selection};
 use crate::actors::rate_limiter::RateLimiterShell;
+use crate::routing::affinity::Session;
+use crate::routing::plan::Plan;
 
 /// Hands out the addresses of this worker's shells. Make it in the server factory, inside the worker's arbiter.
 pub struct Registry {
@@ -63,6 +65,11 @@ impl Registry {
                 address
             }
         }
+    }
+
+    /// Puts the routes of a plan into the order in which this request is to try them.
+    pub fn select(&self, plan: &mut Plan, session: Option<&Session>, streaming: bool) -> Selection {
+        self.ledger.select(plan, session, streaming)
     }
 
     /// This worker's shell of the rate limiter.

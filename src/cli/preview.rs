@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Dialect;
 use super::outcome::Failure;
+use crate::actors::ledger::Selection;
 use crate::gateway::{self, ClientRequest};
 use crate::protocol::Protocol;
 use crate::protocol::raw::RawObject;
@@ -67,5 +68,6 @@ fn read(file: &Path, protocol: Protocol) -> Result<ClientRequest, Failure> {
         body,
         head,
         forwarded: Forwarded::default(),
+        selection: Selection::default(),
     })
 }

@@ -309,6 +309,13 @@ pub enum StreamRecovery {
     Hold,
 }
 
+impl Model {
+    /// Whether its routes are tried as the file lists them, whatever became of earlier requests.
+    pub fn keeps_order(&self) -> bool {
+        self.strategy == Strategy::Ordered && !self.session_affinity
+    }
+}
+
 /// A logical model: what clients name.
 #[derive(Debug)]
 pub struct Model {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::actors::key_pool::{KeyPoolShell, Learn, Lease, Report};
+use crate::actors::ledger::RouteCall;
 use crate::error::{FaultKind, Phase};
 use crate::protocol::{UpstreamError, UsageReport};
 use crate::routing::outcome::{self, Failure, KeyEffect};
@@ -33,11 +34,14 @@ pub(super) struct Engagement {
     pub(super) lease: Lease,
     pub(super) pool: Addr<KeyPoolShell>,
     pub(super) route: std::sync::Arc<Route>,
+    /// What the route's record notes of it.
+    pub(super) call: RouteCall,
 }
 
 impl Engagement {
     /// The call brought a complete answer.
     pub(super) fn succeed(&mut self, usage: Option<&UsageReport>) {
+        self.call.answered(std::time::Instant::now());
         if let Some(report) = usage {
             self.lease.settle(report.usage.billed());
         }

@@ -8,6 +8,7 @@ use super::attempt::Engagement;
 use super::exchange::Exchange;
 use super::{Answer, ClientRequest, Gateway, Refusal, Whole};
 use crate::actors::key_pool::{Acquire, Soonest};
+use crate::actors::ledger::RouteCall;
 use crate::config::catalog::Catalog;
 use crate::error::{ErrorKind, GatewayError};
 use crate::routing::keyring::Choice;
@@ -116,6 +117,7 @@ impl Gateway {
                         lease,
                         pool,
                         route: Arc::clone(route),
+                        call: RouteCall::default(),
                     };
                     return Some((engagement, url));
                 }

@@ -353,6 +353,7 @@ impl Relay {
             return;
         };
         let judgement = judge(failure, &party.engagement.route, self.terms.max_cooldown);
+        party.engagement.call.judged(&judgement);
         party
             .exchange
             .end_attempt(failure.status, judgement.class.name());

@@ -209,12 +209,14 @@ impl Walk {
     /// A key for the route, from its provider's pool.
     async fn engage(&self, route: &Arc<Route>, choice: Choice) -> Result<Engagement, Resting> {
         let pool = self.gateway.registry.pool(&route.provider.name);
+        let selection = &self.request.selection;
         let question = Acquire {
             route: Arc::clone(route),
-            choice,
+            choice: choice.pinned(selection.pinned_key(route)),
         };
         match pool.send(question).timeout(ASK).await {
             Ok(Ok(lease)) => Ok(Engagement {
+                call: selection.begin(route, &lease.key().digest),
                 lease,
                 pool,
                 route: Arc::clone(route),
@@ -248,6 +250,7 @@ impl Walk {
         let route = &engagement.route;
         let judgement = judge(&failed.failure(), route, self.gateway.settings.max_cooldown);
         engagement.report(judgement.key);
+        engagement.call.judged(&judgement);
         let outcome = judgement.class.name();
         self.exchange.end_attempt(failed.status, outcome);
         tracing::warn!(
@@ -326,6 +329,7 @@ impl Walk {
 
     /// A stream's first content has arrived. The request is kept only if another route could be asked for the rest.
     fn arrive(mut self, engagement: Engagement, committed: Committed) -> Ending {
+        engagement.call.answered(committed.first_content);
         let content = Content::from(&*self.gateway.settings);
         let detour = self.detour();
         let scrubber = &self.catalog.scrubber;

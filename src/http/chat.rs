@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::intake::Surface;
 use super::stream::StreamBody;
 use super::worker::Worker;
-use super::{intake, limits, respond};
+use super::{intake, limits, respond, session};
 use crate::actors::rate_limiter::{Admit, Permit};
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::exchange::Exchange;
@@ -94,8 +94,14 @@ async fn judge(
     worker: &Worker,
     exchange: &mut Exchange,
 ) -> Result<(ClientRequest, Plan), Refused> {
-    let (asked, plan) = intake::read(surface, caller, request, payload, worker, exchange).await?;
+    let (mut asked, mut plan) =
+        intake::read(surface, caller, request, payload, worker, exchange).await?;
     admit(caller, worker, &asked, exchange).await?;
+    let session = plan
+        .has_affinity()
+        .then(|| session::of(&caller.client, request.headers(), &asked.body));
+    let registry = &worker.gateway.registry;
+    asked.selection = registry.select(&mut plan, session.flatten().as_ref(), asked.streaming);
     Ok((asked, plan))
 }
 

@@ -10,6 +10,7 @@ use super::body;
 use super::caller::Caller;
 use super::identity::request_id;
 use super::worker::Worker;
+use crate::actors::ledger::Selection;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::ClientRequest;
 use crate::gateway::exchange::Exchange;
@@ -95,6 +96,7 @@ pub async fn read(
         head,
         streaming,
         forwarded: forwarded(request),
+        selection: Selection::default(),
     };
     Ok((asked, plan))
 }

@@ -45,6 +45,22 @@ pub struct Judgement {
     pub repair: bool,
 }
 
+impl Judgement {
+    /// Whether the route failed. A request that is wrong, too long or not allowed, or whose time was used up on other
+    /// calls, says nothing about it.
+    pub fn blames_route(&self) -> bool {
+        match self.class {
+            Class::ClientFault | Class::ContextLength | Class::ContentPolicy => false,
+            Class::Timeout => self.next != Next::Return,
+            Class::BadKey
+            | Class::Quota
+            | Class::Misconfigured
+            | Class::RateLimited
+            | Class::Transient => true,
+        }
+    }
+}
+
 /// What a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {

@@ -107,6 +107,12 @@ impl Plan {
         }
     }
 
+    /// Whether it matters which session the request belongs to.
+    pub fn has_affinity(&self) -> bool {
+        let mut models = self.routes.iter().map(|planned| &planned.logical_model);
+        models.any(|model| model.session_affinity)
+    }
+
     /// What to tell the client when there is no route to try. It names the model and never a provider.
     pub fn why_empty(&self) -> GatewayError {
         let name = &self.model.name;

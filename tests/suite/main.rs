@@ -31,6 +31,7 @@ mod key_health;
 mod keys;
 mod limits;
 mod request_log;
+mod route_selection;
 
 // The process around them.
 mod commands;

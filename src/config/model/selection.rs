@@ -139,10 +139,10 @@ mod tests {
         assert_eq!(
             told(&report.faults),
             [
-                "m.json:2:59: model_routings[0].weight must be a number from 0 to 1000000",
-                "m.json:3:40: model_routings[1].weight must be a number from 0 to 1000000",
-                "m.json:1:37: strategy must be one of `ordered`, `round_robin`, `weighted`, `least_busy`, `fastest`; did you mean `round_robin`?",
-                "m.json:1:72: session_affinity must be true or false, not a string",
+                "m.json:2:62: model_routings[0].weight must be a number from 0 to 1000000",
+                "m.json:3:43: model_routings[1].weight must be a number from 0 to 1000000",
+                "m.json:1:35: strategy must be one of `ordered`, `round_robin`, `weighted`, `least_busy`, `fastest`; did you mean `round_robin`?",
+                "m.json:1:70: session_affinity must be true or false, not a string",
             ]
         );
     }
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(
             told(&report.warnings),
             [
-                r#"m.json:2:59: model_routings[0].weight is ignored: only `"strategy": "weighted"` looks at it, and this model's is `ordered`"#
+                r#"m.json:2:62: model_routings[0].weight is ignored: only `"strategy": "weighted"` looks at it, and this model's is `ordered`"#
             ]
         );
     }

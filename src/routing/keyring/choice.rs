@@ -11,6 +11,13 @@ pub enum Choice {
         /// Not these: the request has tried them.
         except: Vec<Digest>,
     },
+    /// The same, but this key if it is ready.
+    Pinned {
+        /// The one that the session was answered with last.
+        key: Digest,
+        /// Not these.
+        except: Vec<Digest>,
+    },
     /// One that failed in this very request, to call it again: the one due first. It may rest for an accident, its own
     /// or another request's, and another request may be probing it: the repeats of a request are few, and what holds
     /// others back would hold every repeat back. A banned key is not called again.
@@ -23,10 +30,27 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// The same choice, made for a session that was answered with this key last.
+    #[must_use]
+    pub fn pinned(self, key: Option<Digest>) -> Self {
+        match (self, key) {
+            (Self::Ready { except }, Some(key)) => Self::Pinned { key, except },
+            (choice, _) => choice,
+        }
+    }
+
+    /// The key that is taken whenever it can be had.
+    pub(super) fn pin(&self) -> Option<Digest> {
+        match self {
+            Self::Pinned { key, .. } => Some(*key),
+            Self::Ready { .. } | Self::Again { .. } | Self::LastResort => None,
+        }
+    }
+
     /// Whether it is after this key at all.
     pub fn names(&self, digest: &Digest) -> bool {
         match self {
-            Self::Ready { except } => !except.contains(digest),
+            Self::Ready { except } | Self::Pinned { except, .. } => !except.contains(digest),
             Self::Again { among } => among.contains(digest),
             Self::LastResort => true,
         }
@@ -35,7 +59,7 @@ impl Choice {
     /// Whether a rest of this kind keeps the key from being had.
     pub(super) fn disregards(&self, kind: RestKind) -> bool {
         match self {
-            Self::Ready { .. } => false,
+            Self::Ready { .. } | Self::Pinned { .. } => false,
             Self::Again { .. } | Self::LastResort => kind == RestKind::Transient,
         }
     }
@@ -177,5 +201,29 @@ mod tests {
         assert!(lease(&mut ring, now, &ready).is_err());
         ring.release(repeat);
         assert_eq!(take(&mut ring, now, &ready).unwrap(), "KEY_1");
+    }
+
+    #[test]
+    fn a_pinned_key_is_taken_while_it_is_ready_and_nobody_loses_a_turn_by_it() {
+        let now = Instant::now();
+        let keys = samples::keys(3);
+        let mut ring = Keyring::new();
+        let pinned = |except: &[usize]| {
+            let except = except.iter().map(|number| samples::key(*number).digest);
+            let ready = Choice::Ready {
+                except: except.collect(),
+            };
+            ready.pinned(Some(keys[1].digest))
+        };
+        let ready = Choice::Ready { except: Vec::new() };
+        assert_eq!(take(&mut ring, now, &pinned(&[])).unwrap(), "KEY_2");
+        assert_eq!(take(&mut ring, now, &ready).unwrap(), "KEY_1");
+        assert_eq!(take(&mut ring, now, &pinned(&[])).unwrap(), "KEY_2");
+        assert_eq!(take(&mut ring, now, &ready).unwrap(), "KEY_2");
+        assert_eq!(take(&mut ring, now, &pinned(&[2])).unwrap(), "KEY_3");
+        ring.report(now, &keys[1].digest, "m", rest(RestKind::Banned, 5));
+        assert_ne!(take(&mut ring, now, &pinned(&[])).unwrap(), "KEY_2");
+        let later = now + Duration::from_secs(5);
+        assert_eq!(take(&mut ring, later, &pinned(&[])).unwrap(), "KEY_2");
     }
 }

@@ -41,7 +41,8 @@ struct Candidate<'k> {
 impl Keyring {
     /// Takes a key of `allowed` as the choice says; of several that would do equally well, the next in turn.
     ///
-    /// Of ready keys those with little left are passed over as [`preferred`] says.
+    /// Of ready keys those with little left are passed over as [`preferred`] says. A pinned key is taken if it is ready,
+    /// and leaves the turn where it is.
     ///
     /// # Errors
     ///
@@ -73,6 +74,10 @@ impl Keyring {
                     left: state.news.get(model).and_then(|news| news.left(now)),
                 }),
             }
+        }
+        let is_pinned = |candidate: &&Candidate<'_>| choice.pin() == Some(candidate.key.digest);
+        if let Some(Candidate { key, .. }) = candidates.iter().find(is_pinned) {
+            return Ok(self.take(key, model));
         }
         let Some(Candidate { key, offset, .. }) = best(&candidates) else {
             return Err(resting(now, soonest));
