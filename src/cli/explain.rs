@@ -1,15 +1,17 @@
 //! `model-proxy explain MODEL`: the ordered attempts for a model, and why anything is skipped.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::outcome::Failure;
 use super::start;
 use super::{ExplainArguments, preview};
 use crate::config;
-use crate::config::catalog::{Catalog, Model, Route, StreamRecovery};
+use crate::config::catalog::{Catalog, Model, Route, Strategy, StreamRecovery};
 use crate::config::settings::Settings;
-use crate::routing::plan::{Plan, SkippedRoute, plan};
+use crate::routing::plan::{Plan, PlannedRoute, SkippedRoute, plan};
+use crate::routing::select::EXPLORATION;
 use crate::secret::Scrubber;
 
 pub(super) fn run(arguments: &ExplainArguments, out: &mut dyn Write) -> Result<(), Failure> {
@@ -20,6 +22,7 @@ pub(super) fn run(arguments: &ExplainArguments, out: &mut dyn Write) -> Result<(
         return Err(Failure::failed(unknown(&catalog, model)));
     };
     header(&catalog, found, out)?;
+    selection(found, out)?;
     policy(&sources.settings, found, out)?;
     if let Some(plan) = plan(&catalog, model) {
         attempts(&plan, &catalog.scrubber, out)?;
@@ -58,6 +61,27 @@ fn header(catalog: &Catalog, model: &Model, out: &mut dyn Write) -> io::Result<(
     Ok(())
 }
 
+/// Which route comes first. The attempts are listed as in the file, since every request has its own order.
+fn selection(model: &Model, out: &mut dyn Write) -> io::Result<()> {
+    let first = match model.strategy {
+        Strategy::Ordered => "the routes as listed".to_owned(),
+        Strategy::RoundRobin => "each route first in turn".to_owned(),
+        Strategy::Weighted => "each route first by its weight, those of weight 0 last".to_owned(),
+        Strategy::LeastBusy => "the route with the fewest requests under way first".to_owned(),
+        Strategy::Fastest => format!(
+            "the route with the fastest first token first, another one for {} % of requests",
+            EXPLORATION * 100.0
+        ),
+    };
+    let affinity = if model.session_affinity {
+        "; a session stays with the route and key that answered it last"
+    } else {
+        ""
+    };
+    let strategy = model.strategy.name();
+    writeln!(out, "  strategy {strategy}: {first}{affinity}")
+}
+
 /// What bounds a request to this model as a whole, and what becomes of a stream that waits or breaks.
 fn policy(settings: &Settings, model: &Model, out: &mut dyn Write) -> io::Result<()> {
     let recovery = match model.stream_recovery {
@@ -93,12 +117,31 @@ fn attempts(plan: &Plan, scrubber: &Scrubber, out: &mut dyn Write) -> io::Result
             position + 1,
             route_name(&planned.route)
         )?;
+        weight(plan, planned, out)?;
         details(&planned.route, scrubber, out)?;
     }
     for skipped in &plan.skipped {
         skip(plan, skipped, out)?;
     }
     Ok(())
+}
+
+/// The weight of a weighted model's route, and its share among those that can be called.
+fn weight(plan: &Plan, planned: &PlannedRoute, out: &mut dyn Write) -> io::Result<()> {
+    let model = &planned.logical_model;
+    if model.strategy != Strategy::Weighted {
+        return Ok(());
+    }
+    let routes = plan.routes.iter();
+    let routes = routes.filter(|other| Arc::ptr_eq(&other.logical_model, model));
+    let total: f64 = routes.map(|other| other.route.weight).sum();
+    let weight = planned.route.weight;
+    let share = if total > 0.0 { weight / total } else { 0.0 };
+    writeln!(
+        out,
+        "     weight: {weight}, first for {:.0} % of requests",
+        share * 100.0
+    )
 }
 
 fn owner(plan: &Plan, logical: &Model) -> String {

@@ -103,6 +103,47 @@ fn explain_shows_the_attempts_with_labels_and_without_keys() {
 }
 
 #[test]
+fn explain_shows_how_routes_are_chosen() {
+    let mut file = model_json("m", [("alpha", "up-m"), ("alpha", "up-n")]);
+    let plain = with_config(["explain", "m"]).run();
+    assert!(
+        plain.printed.contains("strategy ordered"),
+        "{}",
+        plain.printed
+    );
+    file["strategy"] = "weighted".into();
+    file["session_affinity"] = true.into();
+    file["model_routings"][0]["weight"] = 3.into();
+    let explained = with_config(["explain", "m"])
+        .file("config/models/m.json", &file.to_string())
+        .run();
+    for words in [
+        "strategy weighted",
+        "a session stays with the route and key",
+        "weight: 3, first for 75 % of requests",
+        "weight: 1, first for 25 % of requests",
+    ] {
+        assert!(
+            explained.printed.contains(words),
+            "{words} in {}",
+            explained.printed
+        );
+    }
+    file["strategy"] = "wheighted".into();
+    let checked = with_config(["check"])
+        .file("config/models/m.json", &file.to_string())
+        .run();
+    assert_eq!(checked.code(), 64, "{}", checked.printed);
+    let said = "strategy must be one of `ordered`";
+    assert!(checked.printed.contains(said), "{}", checked.printed);
+    assert!(
+        checked.printed.contains("did you mean `weighted`?"),
+        "{}",
+        checked.printed
+    );
+}
+
+#[test]
 fn serve_reads_dotenv_and_the_real_environment_wins() {
     let serve = with_config(["serve"])
         .env("PORT", "0")
