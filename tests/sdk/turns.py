@@ -7,6 +7,7 @@ import json
 import pathlib
 
 EXPECTED = json.loads(pathlib.Path(__file__).with_name("turns.json").read_text())
+SIGNATURE = "c2lnbmVk"
 
 
 def plain(content):
@@ -16,7 +17,7 @@ def plain(content):
 
 def openai_understood(body):
     seen = {"tools": [tool["function"] for tool in body["tools"]], "text": "", "calls": [], "results": {}}
-    seen["tools"] = [(tool["name"], tool["description"], tool["parameters"]) for tool in seen["tools"]]
+    seen["tools"] = [(tool["name"], tool["description"], tool.get("parameters")) for tool in seen["tools"]]
     for message in body["messages"]:
         if message["role"] == "user":
             seen["question"] = plain(message["content"])
@@ -78,6 +79,8 @@ def pieces(text, size=7):
 
 def openai_whole(said):
     message = {"role": "assistant", "content": said["text"]}
+    if "reasoning" in said:
+        message["reasoning_content"] = said["reasoning"]
     if said["calls"]:
         message["tool_calls"] = [openai_call(call, json.dumps(call["input"])) for call in said["calls"]]
     choice = {"message": message, "finish_reason": openai_reason(said)}
@@ -108,6 +111,8 @@ def openai_events(said, include_usage):
         return openai_frame("chat.completion.chunk", said, {"delta": delta, "finish_reason": reason})
 
     yield chunk({"role": "assistant", "content": ""})
+    for piece in pieces(said.get("reasoning", "")):
+        yield chunk({"reasoning_content": piece})
     for piece in pieces(said["text"]):
         yield chunk({"content": piece})
     for index, call in enumerate(said["calls"]):
@@ -133,19 +138,33 @@ def anthropic_reason(said):
 
 def anthropic_whole(said):
     content = [{"type": "text", "text": said["text"]}, *({"type": "tool_use", **call} for call in said["calls"])]
+    if "reasoning" in said:
+        content.insert(0, {"type": "thinking", "thinking": said["reasoning"], "signature": SIGNATURE})
     return anthropic_head(said, content, anthropic_reason(said), EXPECTED["usage"]["output"])
+
+
+def anthropic_blocks(said):
+    """Each block's start and its deltas."""
+
+    def deltas(kind, member, value):
+        return [{"type": kind, member: piece} for piece in pieces(value)]
+
+    if "reasoning" in said:
+        thought = deltas("thinking_delta", "thinking", said["reasoning"])
+        thought.append({"type": "signature_delta", "signature": SIGNATURE})
+        yield {"type": "thinking", "thinking": "", "signature": ""}, thought
+    yield {"type": "text", "text": ""}, deltas("text_delta", "text", said["text"])
+    for call in said["calls"]:
+        start = {"type": "tool_use", "id": call["id"], "name": call["name"], "input": {}}
+        yield start, deltas("input_json_delta", "partial_json", json.dumps(call["input"]))
 
 
 def anthropic_events(said):
     yield {"type": "message_start", "message": anthropic_head(said, [], None, 1)}
-    blocks = [({"type": "text", "text": ""}, "text_delta", "text", said["text"])]
-    for call in said["calls"]:
-        start = {"type": "tool_use", "id": call["id"], "name": call["name"], "input": {}}
-        blocks.append((start, "input_json_delta", "partial_json", json.dumps(call["input"])))
-    for index, (start, kind, member, value) in enumerate(blocks):
+    for index, (start, deltas) in enumerate(anthropic_blocks(said)):
         yield {"type": "content_block_start", "index": index, "content_block": start}
-        for piece in pieces(value):
-            yield {"type": "content_block_delta", "index": index, "delta": {"type": kind, member: piece}}
+        for delta in deltas:
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
         yield {"type": "content_block_stop", "index": index}
     reason = {"stop_reason": anthropic_reason(said), "stop_sequence": None}
     yield {"type": "message_delta", "delta": reason, "usage": {"output_tokens": EXPECTED["usage"]["output"]}}

@@ -1,13 +1,17 @@
-"""Claude Code, the real agent, through the gateway before a scripted upstream; not part of CI, as the agent is large.
+"""A real agent through the gateway before a scripted upstream; not part of CI, as the agents are large.
 
-    npm install --prefix /tmp/agent @anthropic-ai/claude-code
+    npm install --prefix /tmp/agents @anthropic-ai/claude-code opencode-ai @qwen-code/qwen-code
+    python3 -m venv /tmp/aider && /tmp/aider/bin/pip install aider-chat
     cargo build
-    python3 tests/sdk/agent/run.py target/debug/model-proxy /tmp/agent/node_modules/.bin/claude
+    python3 tests/sdk/agent/run.py target/debug/model-proxy /tmp/agents/node_modules/.bin/claude    # or opencode, or qwen
+    python3 tests/sdk/agent/run.py target/debug/model-proxy /tmp/aider/bin/aider
 
-One turn before a route of each protocol: the upstream asks for a file to be read with the agent's own tool, and then says
-what the agent sent it. `unshare --net` with only the loopback up, put in front, proves that nothing else is talked to.
+One turn from each protocol that the agent speaks before a route of each: the upstream thinks, asks for a file to be read
+with the agent's own tool, and then says what the agent sent it; to an agent without tools (aider) it says an edit of the
+file. `unshare --map-root-user --net sh -c 'ip link set lo up && …'` around it proves that nothing else is talked to.
 """
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -17,13 +21,16 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import turns
 import upstream
+from agents import AGENTS, Turn
 from gateway import CLIENT_KEY, Gateway
 
 SECRET = "the marmot sleeps at noon"
+CHANGED = "the marmot sleeps at night"
+LISTING = f"note.txt\n```\n{CHANGED}\n```\n"
 
 
 class Script:
-    """Reads a file by the agent's own tool, and repeats what came back; keeps what it was asked."""
+    """Has a file read by the agent's own tool, and repeats what came back; keeps what it was asked."""
 
     def __init__(self, file):
         self.file = file
@@ -31,61 +38,57 @@ class Script:
 
     def answer(self, anthropic, body):
         self.asked.append(body)
-        tools = [tool["name"] if anthropic else tool["function"]["name"] for tool in body.get("tools", [])]
-        seen = {"results": {}}
-        if tools:
-            seen = (turns.anthropic_understood if anthropic else turns.openai_understood)(body)
+        seen = turns.understood(anthropic, {"tools": [], **body})
+        tools = {name: schema for name, _, schema in seen["tools"]}
         if seen["results"]:
             return {"text": f"The file says: {' '.join(seen['results'].values())}", "calls": []}
-        if "Read" in tools:
-            call = {"id": "call_read", "name": "Read", "input": {"file_path": str(self.file)}}
-            return {"text": "I read it.", "calls": [call]}
+        reader = next((name for name in tools if name.lower() in ("read", "read_file")), None)
+        if reader:
+            path = tools[reader]["required"][0]
+            call = {"id": "call_read", "name": reader, "input": {path: str(self.file)}}
+            return {"reasoning": "A file; I must look.", "text": "I read it.", "calls": [call]}
+        if "file listing" in str(body):
+            return {"reasoning": "A small edit.", "text": LISTING, "calls": []}
         return {"text": "A title", "calls": []}
 
 
-def ask(claude, gateway, model, directory):
-    """What the agent prints at the end of one turn."""
-    home = directory / f"home-of-{model}"
-    home.mkdir()
-    environment = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(home),
-        "ANTHROPIC_BASE_URL": gateway.url,
-        "ANTHROPIC_AUTH_TOKEN": CLIENT_KEY,
-        "ANTHROPIC_MODEL": model,
-        "ANTHROPIC_DEFAULT_HAIKU_MODEL": model,
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-    }
-    command = [claude, "-p", "What does note.txt say?", "--allowedTools", "Read"]
+def run(executable, agent, turn):
+    """What the agent prints in one turn, and its exit code."""
+    turn.home.mkdir()
+    turn.project.mkdir()
+    (turn.project / "note.txt").write_text(SECRET + "\n")
+    arguments, environment = agent(turn)
+    search = f"{executable.parent}:{os.environ['PATH']}"
     done = subprocess.run(
-        command, cwd=directory / "project", env=environment, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=120,
+        [executable, *arguments], cwd=turn.project, env={"PATH": search, "HOME": str(turn.home), **environment},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180,
     )
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
-def main(binary, claude):
+def main(binary, executable):
+    executable = pathlib.Path(executable).absolute()
+    agent, protocols = AGENTS[executable.name]
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         directory = pathlib.Path(folder)
-        note = directory / "project" / "note.txt"
-        note.parent.mkdir()
-        note.write_text(SECRET + "\n")
-        script = Script(note)
-        gateway = Gateway(binary, directory / "gateway", upstream.start(agent=script.answer), ["agent"])
-        claude = str(pathlib.Path(claude).absolute())
-        for model in ("openai-agent", "anthropic-agent"):
-            script.asked.clear()
-            code, printed, complaint = ask(claude, gateway, model, directory)
-            passed = code == 0 and printed.startswith("The file says:") and SECRET in printed
-            failed += not passed
-            verdict = "ok     " if passed else "FAILED "
-            print(f"{verdict} {model}: {len(script.asked)} requests, exit {code}: {printed!r}")
-            if not passed:
-                print(complaint)
-        gateway.stop()
-        if failed:
-            print(gateway.output())
+        for client in protocols:
+            for route in ("openai", "anthropic"):
+                here = directory / f"{client}-{route}"
+                here.mkdir()
+                script = Script(here / "project" / "note.txt")
+                gateway = Gateway(binary, here / "gateway", upstream.start(agent=script.answer), ["agent"])
+                question = "What does note.txt say?"
+                turn = Turn(client, gateway.url, CLIENT_KEY, f"{route}-agent", here / "home", here / "project", question)
+                code, printed, complaint = run(executable, agent, turn)
+                edited = (turn.project / "note.txt").read_text() == CHANGED + "\n"
+                passed = code == 0 and (edited or "The file says:" in printed and SECRET in printed)
+                gateway.stop()
+                failed += not passed
+                verdict = "ok     " if passed else "FAILED "
+                print(f"{verdict} {executable.name}, {client} client, {route} route: {len(script.asked)} requests")
+                if not passed:
+                    print(f"exit {code}:\n{printed}\n{complaint}\n--- the gateway printed:\n{gateway.output()}")
     return 1 if failed else 0
 
 
