@@ -12,6 +12,9 @@ use crate::routing::keyring::KeptRest;
 use crate::routing::outcome::{Class, RestKind};
 use crate::secret::Digest;
 
+/// Rows of one `INSERT`, far below the databases' limits of bound values.
+const ROWS_PER_INSERT: usize = 500;
+
 const BANNED: &str = "banned";
 const TRANSIENT: &str = "transient";
 
@@ -59,9 +62,12 @@ impl RestStore {
         connection.immediate_transaction(|connection| {
             diesel::delete(key_rests::table.filter(key_rests::provider.eq(provider)))
                 .execute(connection)?;
-            diesel::insert_into(key_rests::table)
-                .values(&rows)
-                .execute(connection)
+            for rows in rows.chunks(ROWS_PER_INSERT) {
+                diesel::insert_into(key_rests::table)
+                    .values(rows)
+                    .execute(connection)?;
+            }
+            QueryResult::Ok(())
         })?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Rotation, rests, reloads; and random schedules that no ring may survive with a false count.
 
 mod headroom;
+mod schedules;
 
 use std::collections::HashMap;
 

@@ -10,7 +10,7 @@ use crate::routing::outcome::{Class, RestKind};
 pub struct RingStatus {
     /// Keys of the present configuration.
     pub keys: usize,
-    /// Those that can be had for at least one model.
+    /// Those that can be had for at least one model, busy ones among them.
     pub ready: usize,
     /// Those that rest for all models.
     pub cooling: usize,
