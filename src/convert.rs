@@ -13,6 +13,8 @@ mod answer_tests;
 pub mod anthropic;
 mod append;
 mod arguments;
+#[cfg(test)]
+mod defect_tests;
 mod ids;
 pub mod loss;
 pub mod memo;

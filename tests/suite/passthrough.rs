@@ -296,3 +296,26 @@ fn the_beta_query_changes_nothing_here_and_goes_up_to_anthropic() {
     assert_eq!(answer.json()["type"], "message");
     assert_eq!(upstream.only_request().target, "/v1/messages?beta=true");
 }
+
+#[test]
+fn betas_that_a_provider_refuses_do_not_reach_it() {
+    let upstream = Upstream::start();
+    upstream.answer(anthropic_answer("Hi"));
+    let mut file = provider_json("alpha", &upstream.url(), Protocol::Anthropic);
+    file["strip_betas"] = json!(["two"]);
+    let gateway = Gateway::builder()
+        .provider_file("alpha", &file)
+        .keys("alpha", ["key-of-alpha"])
+        .model("m", [("alpha", "up")])
+        .start();
+    let answer = gateway
+        .post("/v1/messages")
+        .header("anthropic-beta", "one,two")
+        .json(&json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}))
+        .send();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(
+        upstream.only_request().header("anthropic-beta"),
+        Some("one")
+    );
+}
