@@ -99,6 +99,27 @@ fn labels(keys: &[Arc<crate::config::catalog::ProviderKey>]) -> Vec<&str> {
 const ACME: &str = r#"{"endpoints": {"base_url": "http://acme/v1"}}"#;
 
 #[test]
+fn the_administrator_s_key_is_read_kept_out_of_texts_and_told_from_those_of_clients() {
+    let of = |key| catalog(&Texts::default(), &[("ADMIN_API_KEY", key)]);
+    let own = of("administrator-secret");
+    let digest = crate::secret::digest("administrator-secret");
+    assert_eq!(own.administrator, Some(digest));
+    assert_eq!(
+        own.scrubber.scrub("it is administrator-secret"),
+        "it is [ADMIN_API_KEY]"
+    );
+    assert!(own.warnings.is_empty(), "{:?}", own.warnings);
+    let shared = told(&of("client-secret").warnings);
+    assert_eq!(
+        shared,
+        [
+            "ADMIN_API_KEY: is also the key of client-1, who can therefore administrate: choose another"
+        ]
+    );
+    assert_eq!(of(" ").administrator, None);
+}
+
+#[test]
 fn without_any_file_there_are_the_compiled_in_providers() {
     let catalog = catalog(
         &Texts::default(),

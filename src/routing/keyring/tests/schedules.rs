@@ -35,7 +35,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0..2u8, 0..3u8, 0..4usize).prop_map(|(model, choice, keys)| Step::Lease { model, choice, keys }),
+        6 => (0..2u8, 0..4u8, 0..4usize).prop_map(|(model, choice, keys)| Step::Lease { model, choice, keys }),
         3 => any::<usize>().prop_map(Step::Release),
         3 => (0..3usize, 0..2u8, 1..60u64, any::<bool>(), 0..3u8).prop_map(
             |(key, model, seconds, banned, scope)| Step::Fail { key, model, seconds, banned, scope }
@@ -92,6 +92,7 @@ proptest! {
                     let choice = match choice {
                         0 => except(&named),
                         1 => Choice::Again { among: named.clone() },
+                        2 => except(&named).pinned(Some(keys[0].digest)),
                         _ => Choice::LastResort,
                     };
                     let in_flight = |key: &Arc<ProviderKey>| {
@@ -102,7 +103,7 @@ proptest! {
                         in_flight(key) < CAP
                             && !books.rests(true, now, number, model)
                             && match &choice {
-                                Choice::Ready { except } => !except.contains(&key.digest) && !accident,
+                                Choice::Ready { except } | Choice::Pinned { except, .. } => !except.contains(&key.digest) && !accident,
                                 Choice::Again { among } => among.contains(&key.digest),
                                 Choice::LastResort => true,
                             }
@@ -117,7 +118,7 @@ proptest! {
                             out.push(leased);
                         }
                         // A probe under way is all that may keep a ready key back.
-                        Err(resting) if matches!(choice, Choice::Ready { .. }) => {
+                        Err(resting) if matches!(choice, Choice::Ready { .. } | Choice::Pinned { .. }) => {
                             prop_assert!(resting.soonest != Some(Duration::ZERO));
                             prop_assert!(allowed.is_empty() || out.iter().any(|leased| leased.is_probe));
                         }
