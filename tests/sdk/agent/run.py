@@ -66,29 +66,35 @@ def run(executable, agent, turn):
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
+def check(binary, executable, client, route, directory):
+    """One turn; true if the agent showed or edited what it was to."""
+    script = Script(directory / "project" / "note.txt")
+    gateway = Gateway(binary, directory / "gateway", upstream.start(agent=script.answer), ["agent"])
+    question = "What does note.txt say?"
+    turn = Turn(
+        client, gateway.url, CLIENT_KEY, f"{route}-agent", directory / "home", directory / "project", question
+    )
+    code, printed, complaint = run(executable, AGENTS[executable.name][0], turn)
+    gateway.stop()
+    is_edited = script.file.read_text() == CHANGED + "\n"
+    passed = code == 0 and (is_edited or "The file says:" in printed and SECRET in printed)
+    verdict = "ok     " if passed else "FAILED "
+    print(f"{verdict} {executable.name}, {client} client, {route} route: {len(script.asked)} requests", flush=True)
+    if not passed:
+        print(f"exit {code}:\n{printed}\n{complaint}\n--- the gateway printed:\n{gateway.output()}")
+    return passed
+
+
 def main(binary, executable):
     executable = pathlib.Path(executable).absolute()
-    agent, protocols = AGENTS[executable.name]
+    _, protocols = AGENTS[executable.name]
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        directory = pathlib.Path(folder)
         for client in protocols:
             for route in ("openai", "anthropic"):
-                here = directory / f"{client}-{route}"
-                here.mkdir()
-                script = Script(here / "project" / "note.txt")
-                gateway = Gateway(binary, here / "gateway", upstream.start(agent=script.answer), ["agent"])
-                question = "What does note.txt say?"
-                turn = Turn(client, gateway.url, CLIENT_KEY, f"{route}-agent", here / "home", here / "project", question)
-                code, printed, complaint = run(executable, agent, turn)
-                edited = (turn.project / "note.txt").read_text() == CHANGED + "\n"
-                passed = code == 0 and (edited or "The file says:" in printed and SECRET in printed)
-                gateway.stop()
-                failed += not passed
-                verdict = "ok     " if passed else "FAILED "
-                print(f"{verdict} {executable.name}, {client} client, {route} route: {len(script.asked)} requests")
-                if not passed:
-                    print(f"exit {code}:\n{printed}\n{complaint}\n--- the gateway printed:\n{gateway.output()}")
+                directory = pathlib.Path(folder) / f"{client}-{route}"
+                directory.mkdir()
+                failed += not check(binary, executable, client, route, directory)
     return 1 if failed else 0
 
 
