@@ -10,8 +10,8 @@ use crate::secret::{self, Digest};
 
 /// A session that was idle for so long has no pin any more; no provider keeps a prompt cached for longer.
 pub const IDLE: Duration = Duration::from_secs(3600);
-/// So many pins are kept in each of two generations.
-const GENERATION: usize = 32 * 1024;
+/// So many pins are kept in each of two generations: as many as fill a hash table of 3 MB.
+const GENERATION: usize = 28 * 1024;
 
 /// A session of one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
