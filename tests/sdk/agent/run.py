@@ -6,6 +6,8 @@
     python3 tests/sdk/agent/run.py target/debug/model-proxy /tmp/agents/node_modules/.bin/claude    # or opencode, or qwen
     python3 tests/sdk/agent/run.py target/debug/model-proxy /tmp/aider/bin/aider
 
+Under a Node before 22 npm installs older releases of them without a word.
+
 One turn from each protocol that the agent speaks before a route of each: the upstream thinks, asks for a file to be read
 with the agent's own tool, and then says what the agent sent it; to an agent without tools (aider) it says an edit of the
 file. `unshare --map-root-user --net sh -c 'ip link set lo up && …'` around it proves that nothing else is talked to.
