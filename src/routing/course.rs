@@ -54,7 +54,7 @@ pub enum End {
 }
 
 /// Where a request is on its way. After each [`Step::Call`] exactly one of [`Course::no_key`] and [`Course::called`] is
-/// told; after the latter, unless the call succeeded, one of [`Course::failed`] and [`Course::repaired`].
+/// told, unless its time was over before it began; after the latter, unless the call succeeded, one of [`Course::failed`] and [`Course::repaired`].
 #[derive(Debug)]
 pub struct Course {
     routes: Vec<PlannedRoute>,
