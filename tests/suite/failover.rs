@@ -11,8 +11,10 @@ mod order;
 mod outages;
 mod refusals;
 mod resort;
+mod rules;
 mod silence;
 mod splices;
+mod stopping;
 mod table;
 mod turns;
 mod waits;
@@ -162,6 +164,12 @@ fn model_with<const N: usize>(members: Value) -> Value {
     for (name, value) in members.as_object().expect("members") {
         file[name] = value.clone();
     }
+    file
+}
+
+/// The same with deadlines for one route alone, from 0.
+fn with_timeouts(mut file: Value, route: usize, timeouts: Value) -> Value {
+    file["model_routings"][route]["timeouts"] = timeouts;
     file
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     BOTH, at_once, begun, error, error_event, events, model_with, order, path, routes, story,
-    stream, streamed,
+    stream, streamed, with_timeouts,
 };
 use crate::support::client::Finished;
 use crate::support::gateway::Builder;
@@ -20,9 +20,9 @@ use crate::support::upstream::{Answer, Upstream, html, silence, sse, vanish};
 const SECOND: &str = "words of the second";
 
 fn two(one: &Upstream, two: &Upstream, protocol: Protocol) -> Builder {
-    routes([(one, protocol), (two, protocol)])
-        .setting("first_token_seconds", 0.4)
-        .setting("idle_seconds", 0.4)
+    let timeouts = json!({"first_token_seconds": 0.4, "idle_seconds": 0.4});
+    let file = with_timeouts(model_with::<2>(json!({})), 1, timeouts);
+    routes([(one, protocol), (two, protocol)]).model_file("m", &file)
 }
 
 /// The first breaks after `said`, the second answers so.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     BOTH, at_once, begun, error_event, events, model_with, opening, order, pairs, path, routes,
-    story, stream, streamed,
+    story, stream, streamed, with_timeouts,
 };
 use crate::support::client::Streaming;
 use crate::support::gateway::{Builder, Gateway};
@@ -65,13 +65,15 @@ fn breaks(protocol: Protocol) -> [Answer; 5] {
 
 #[test]
 fn an_answer_that_breaks_while_it_is_held_back_is_replaced_invisibly() {
+    let held = model_with::<2>(json!({"stream_recovery": "hold"}));
+    let impatient = with_timeouts(held, 0, json!({"idle_seconds": 0.3}));
     at_once(pairs(&BOTH, &BOTH), |(client, second)| {
         for broken in breaks(client) {
             let (one, two) = (Upstream::start(), Upstream::start());
             one.always(broken);
             two.always(stream(second, &["something ", "else"]));
             let gateway = holding([(&one, client), (&two, second)])
-                .setting("idle_seconds", 0.3)
+                .model_file("m", &impatient)
                 .start();
             let stream = ask(&gateway, client);
             assert_eq!(stream.header("x-model-proxy-attempts"), Some("2"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     BOTH, answer, at_once, error, model_with, order, pairs, path, question, routes, story, stream,
-    streamed, whole,
+    streamed, whole, with_timeouts,
 };
 use crate::support::client::Streaming;
 use crate::support::events::Event;
@@ -92,6 +92,11 @@ fn a_stream_that_answers_in_time_gets_no_ping_and_all_its_headers() {
 
 #[test]
 fn a_request_still_moves_on_after_pings() {
+    let impatient = with_timeouts(
+        model_with::<3>(json!({})),
+        1,
+        json!({"first_token_seconds": 0.5}),
+    );
     at_once(BOTH, |protocol| {
         let upstreams = [(); 3].map(|()| Upstream::start());
         let [first, second, third] = &upstreams;
@@ -100,7 +105,7 @@ fn a_request_still_moves_on_after_pings() {
         second.always(silence());
         third.always(stream(protocol, &["saved"]));
         let gateway = patient(upstreams.each_ref(), protocol)
-            .setting("first_token_seconds", 1)
+            .model_file("m", &impatient)
             .start();
         let mut stream = ask(&gateway, protocol);
         expect_pings(&mut stream, protocol, 2);

@@ -8,8 +8,8 @@ use model_proxy::protocol::Protocol;
 use serde_json::{Value, json};
 
 use super::{
-    BOTH, SOON, answer, at_once, begun, error, openai_routes, order, path, question, routes,
-    streamed, until,
+    BOTH, SOON, answer, at_once, begun, error, model_with, openai_routes, order, path, question,
+    routes, streamed, until, with_timeouts,
 };
 use crate::support::gateway::Gateway;
 use crate::support::upstream::bodies::openai_answer;
@@ -37,9 +37,14 @@ fn play(protocol: Protocol, streaming: bool, failing: Answer) {
         }
     });
     spare.always(answer(protocol, streaming, "spare"));
+    let impatient = with_timeouts(
+        model_with::<2>(json!({})),
+        0,
+        json!({"first_token_seconds": 0.3}),
+    );
     let gateway = routes([(&primary, protocol), (&spare, protocol)])
         .setting("key_cooldown_seconds", 0.3)
-        .setting("first_token_seconds", 0.3)
+        .model_file("m", &impatient)
         .start();
     let body = if streaming { streamed() } else { question() };
     let ask = || served_by(&gateway, protocol, &body);

@@ -112,7 +112,7 @@ fn another_key_of_a_silent_last_route_may_answer() {
         }
     });
     let gateway = openai_routes([&first, &second])
-        .setting("first_token_seconds", 0.3)
+        .setting("first_token_seconds", 0.6)
         .keys("beta", ["key-a", "key-b"])
         .start();
     let finished = gateway.chat_streaming(&streamed()).read_to_end();
@@ -157,10 +157,11 @@ fn a_silent_key_rests_and_the_next_request_does_not_wait_for_it() {
     first.always(silence());
     second.always(answer(Protocol::OpenAi, true, "saved"));
     let gateway = openai_routes([&first, &second])
-        .setting("first_token_seconds", 0.25)
+        .model_file("m", &slow_first())
         .start();
     for attempts in ["2", "1", "1"] {
         let stream = gateway.chat_streaming(&streamed());
+        assert_eq!(stream.status, 200);
         assert_eq!(stream.header("x-model-proxy-attempts"), Some(attempts));
         stream.read_to_end();
     }
