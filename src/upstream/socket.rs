@@ -1,15 +1,21 @@
 //! The socket under an awc client, which tells the call under way what happened on it: whether it was made for this
-//! call, and whether a byte came back; and which can be kept from being used again. It knows no HTTP.
+//! call, and whether a byte came back; and which can be kept from being used again. Of HTTP it knows only that an answer
+//! begins after something was written, and leaves its head to `head`.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_rt::net::{ActixStream, Ready, TcpStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::head::Head;
+
+/// Read at once of a head.
+const PIECE: usize = 4096;
 
 /// What happened on the connection of one call.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +60,8 @@ fn note(change: impl FnOnce(&mut Happened)) {
 pub(super) struct Socket {
     stream: TcpStream,
     spoilt: Rc<Cell<bool>>,
+    /// Of the answer to what was written last.
+    head: Head,
 }
 
 impl Socket {
@@ -66,7 +74,40 @@ impl Socket {
         Self {
             stream: socket,
             spoilt: Rc::default(),
+            head: Head::default(),
         }
+    }
+
+    /// The next answer begins after this.
+    fn writes(&mut self) {
+        note(|happened| happened.spoilt = Some(Rc::clone(&self.spoilt)));
+        if self.head.is_passed() {
+            self.head = Head::default();
+        }
+    }
+
+    fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.head.has_bytes() {
+            let mut piece = [0; PIECE];
+            let mut piece = ReadBuf::new(&mut piece);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
+            if piece.filled().is_empty() {
+                self.head.end();
+                if self.head.is_passed() {
+                    return Poll::Ready(Ok(()));
+                }
+            } else {
+                note(|happened| happened.received = true);
+                self.head.feed(piece.filled());
+            }
+        }
+        self.head
+            .take(buffer.remaining(), |bytes| buffer.put_slice(bytes));
+        Poll::Ready(Ok(()))
     }
 
     fn inner(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
@@ -83,6 +124,9 @@ impl AsyncRead for Socket {
         if self.spoilt.get() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
+        if !self.head.is_passed() {
+            return self.get_mut().poll_head(context, buffer);
+        }
         let before = buffer.filled().len();
         let polled = self.inner().poll_read(context, buffer);
         if buffer.filled().len() > before {
@@ -94,20 +138,20 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        note(|happened| happened.spoilt = Some(Rc::clone(&self.spoilt)));
+        self.writes();
         self.inner().poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        note(|happened| happened.spoilt = Some(Rc::clone(&self.spoilt)));
+        self.writes();
         self.inner().poll_write_vectored(context, pieces)
     }
 

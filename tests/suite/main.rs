@@ -43,5 +43,8 @@ mod stopping;
 // All of it at once, for a while.
 mod soak;
 
+// What holds whatever the bytes are.
+mod fuzz_seeds;
+
 // What went wrong once.
 mod regressions;

@@ -1,9 +1,12 @@
 //! Connections to upstreams that die between two requests: repeated only where nothing can have happened.
 
-use model_proxy::protocol::Protocol;
+use std::collections::BTreeSet;
 
-use super::{one_route, question};
-use crate::support::upstream::bodies::openai_answer;
+use model_proxy::protocol::Protocol;
+use serde_json::json;
+
+use super::{one_route, question, streamed};
+use crate::support::upstream::bodies::{openai_answer, openai_events};
 use crate::support::upstream::{Answer, Gate, Upstream, raw, vanish};
 
 /// The second request of a connection meets this answer; whether the client has its answer, and how many calls were made.
@@ -60,19 +63,51 @@ fn an_interim_response_never_leaves_its_connection_to_the_next_client() {
     }
 }
 
+/// The head of an answer that ends with its connection.
+fn without_length(kind: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n")
+}
+
+#[test]
+fn an_answer_without_length_is_read_to_the_end_of_its_connection() {
+    let upstream = Upstream::start();
+    let whole = json!({
+        "id": "1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+    });
+    upstream.answer(raw(without_length("application/json") + &whole.to_string()));
+    let events = openai_events(&["a", "b"]).concat();
+    upstream.answer(raw(without_length("text/event-stream") + &events));
+    upstream.answer(raw(
+        without_length("application/json") + r#"{"id": "1", "choi"#
+    ));
+    upstream.always(openai_answer("last"));
+    let gateway = one_route(&upstream, Protocol::OpenAi)
+        .setting("key_cooldown_seconds", 0)
+        .start();
+    let answer = gateway.chat(&question());
+    assert_eq!((answer.status, answer.json()), (200, whole));
+    let stream = gateway.chat_streaming(&streamed()).read_to_end();
+    assert_eq!(stream.text(), events);
+    assert_eq!(gateway.chat(&question()).status, 502, "it was cut");
+    assert_eq!(gateway.chat(&question()).status, 200);
+    let connections: BTreeSet<_> = (upstream.requests().iter())
+        .map(|request| request.connection)
+        .collect();
+    assert_eq!(connections.len(), 4);
+}
+
 #[test]
 fn an_answer_without_length_never_leaves_its_connection_to_the_next_client() {
     let upstream = Upstream::start();
     let late = Gate::new();
-    upstream.answer(
-        raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n").wait_after(1, &late),
-    );
+    upstream.answer(raw(without_length("application/json")).wait_after(1, &late));
     upstream.always(openai_answer("second"));
     let gateway = one_route(&upstream, Protocol::OpenAi)
         .setting("key_cooldown_seconds", 0)
-        .setting("workers", 1)
+        .setting("total_seconds", 0.3)
         .start();
-    assert_eq!(gateway.chat(&question()).status, 502);
+    assert_eq!(gateway.chat(&question()).status, 504);
     assert_eq!(gateway.chat(&question()).status, 200);
     let requests = upstream.requests();
     assert_ne!(requests[0].connection, requests[1].connection);
