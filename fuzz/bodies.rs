@@ -119,6 +119,7 @@ fn request(from: Protocol, data: &[u8]) {
             defaults: &[],
             default_max_tokens: 4096,
             wants_max_completion_tokens: false,
+            reasoning: Default::default(),
         };
         let encoded = pair::encode_request(to, &conversation, &target);
         let read = RawObject::parse(encoded.body.clone()).expect("not JSON");
