@@ -3,5 +3,6 @@
 
 mod cases;
 mod crossing;
+mod fidelity;
 mod round_trip;
 pub(super) mod rules;

@@ -14,6 +14,7 @@ use crate::convert::memo::{self, Memo};
 use crate::convert::read;
 use crate::convert::write::{self, Object};
 use crate::convert::{Encoded, Target};
+use crate::protocol::json;
 
 mod extras;
 mod messages;
@@ -83,6 +84,12 @@ pub fn encode(conversation: &Conversation, target: &Target<'_>) -> Encoded {
         loss: report.finish(),
         memo,
     }
+}
+
+/// It is empty, or what Anthropic does anyway.
+fn says_nothing(extra: &Extra) -> bool {
+    let value = extra.value.as_str();
+    json::is_empty(value) || (extra.name == "service_tier" && value == "\"auto\"")
 }
 
 /// A tool's name as OpenAI takes it. A client of this protocol has it as it wants it.
@@ -229,7 +236,9 @@ impl<'a> Request<'a> {
         let conversation = self.conversation;
         for extra in &conversation.extras {
             if !self.own {
-                self.report.dropped(&extra.name);
+                if !says_nothing(extra) {
+                    self.report.dropped(&extra.name);
+                }
             } else if !extras::is_nested(&extra.name) && !self.is_written(&extra.name) {
                 // Written down as a step, and read as a name by the provider.
                 self.written.insert(&extra.name);

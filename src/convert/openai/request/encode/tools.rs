@@ -67,7 +67,8 @@ fn write_tool(request: &mut Request<'_>, tool: &Tool) {
             };
             function.write(&mut request.out);
             if !request.own {
-                for extra in own_extras {
+                let told = |extra: &&Extra| !json::is_empty(extra.value.as_str());
+                for extra in own_extras.iter().filter(told) {
                     request.report.dropped(read::join(&tool.path, &extra.name));
                 }
                 if cache.is_some() {

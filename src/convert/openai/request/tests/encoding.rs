@@ -492,7 +492,7 @@ fn what_only_the_clients_protocol_knows_is_lost_by_its_path() {
     let mut conversation = foreign(Vec::new());
     conversation.top_k = Some(5);
     conversation.extras = vec![
-        extra("context_management", "{}"),
+        extra("context_management", "{\"edits\":[]}"),
         extra("output_config.x", "1"),
     ];
     let (body, loss) = encoded(&conversation);
