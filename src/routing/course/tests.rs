@@ -424,3 +424,12 @@ fn a_time_that_a_429_asked_for_is_waited_for_even_if_its_key_does_not_rest() {
         assert_eq!(play(&mut course(&[1], 1, now), now, &asked), calls);
     }
 }
+
+#[test]
+fn the_longest_wait_itself_is_still_waited() {
+    let now = Instant::now();
+    let calls = play(&mut course(&[1], 1, now), now, &limited(5));
+    assert_eq!(calls, ["p0 KEY_1", "[5010 ms] p0 KEY_1"]);
+    let calls = play(&mut course(&[1], 1, now), now, &limited(6));
+    assert_eq!(calls, ["p0 KEY_1"]);
+}

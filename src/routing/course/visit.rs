@@ -85,7 +85,7 @@ impl Visit {
             Phase::Pass { waited: true } => Duration::ZERO,
             _ => self.wait(now, jitter)?,
         };
-        if wait > bounds.max_wait {
+        if wait > bounds.max_wait.saturating_add(SLACK) {
             return None;
         }
         let among = self.left_in_pass().map(|one| one.key).collect();
