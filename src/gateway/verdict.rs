@@ -80,16 +80,17 @@ impl Failures {
     }
 
     /// The call whose words the client hears: the one that found the client at fault, the first of several that all
-    /// found the prompt too long, or the only call of all if it was a 429 or 5xx.
+    /// found the prompt too long or all the request wrong, or the only call of all if it was a 429 or 5xx.
     fn telling(&self, attempts: usize) -> Option<usize> {
         let at_fault = self.calls.iter().position(|failed| {
             failed.judgement.next == Next::Return && failed.judgement.class != Class::Timeout
         });
-        let all_too_long = (!self.calls.is_empty() && self.all(Class::ContextLength)).then_some(0);
+        let all_alike = self.all(Class::ContextLength) || self.all(Class::ClientFault);
+        let all_at_fault = (!self.calls.is_empty() && all_alike).then_some(0);
         let only_call = (attempts == 1
             && self.calls.first().is_some_and(Failed::may_be_told_alone))
         .then_some(0);
-        at_fault.or(all_too_long).or(only_call)
+        at_fault.or(all_at_fault).or(only_call)
     }
 
     fn our_words(&self, circumstances: &Circumstances<'_>) -> GatewayError {

@@ -5,6 +5,7 @@ mod clients;
 mod connections;
 mod edges;
 mod failures;
+mod recovery;
 mod stop;
 mod streams;
 
