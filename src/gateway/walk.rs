@@ -332,7 +332,8 @@ impl Walk {
     }
 
     /// A stream's first content has arrived. The request is kept only if another route could be asked for the rest.
-    fn arrive(mut self, engagement: Engagement, committed: Committed) -> Ending {
+    fn arrive(mut self, mut engagement: Engagement, committed: Committed) -> Ending {
+        engagement.lease.answers();
         engagement.call.answered(committed.first_content);
         let content = Content::from(&*self.gateway.settings);
         let detour = self.detour();

@@ -136,13 +136,20 @@ impl Keyring {
         };
         state.in_flight = state.in_flight.saturating_sub(1);
         if leased.is_probe {
-            state.rest.free(leased.number);
-            for rest in state.models.values_mut() {
-                rest.free(leased.number);
-            }
+            state.free(leased.number);
         }
         if state.standing == Standing::Retired && state.in_flight == 0 {
             self.keys.remove(&leased.key.digest);
+        }
+    }
+
+    /// A call has begun to bring content. It may go on for long and break yet, but others need not wait for its end to
+    /// find out whether the key works.
+    pub fn answers(&mut self, leased: &mut Leased) {
+        if std::mem::take(&mut leased.is_probe)
+            && let Some(state) = self.keys.get_mut(&leased.key.digest)
+        {
+            state.free(leased.number);
         }
     }
 
@@ -303,6 +310,14 @@ impl KeyState {
             .get_mut(model)
             .is_some_and(|rest| rest.claim(lease));
         self.rest.claim(lease) | for_model
+    }
+
+    /// If this lease was a probe, another may be.
+    fn free(&mut self, lease: u64) {
+        self.rest.free(lease);
+        for rest in self.models.values_mut() {
+            rest.free(lease);
+        }
     }
 }
 

@@ -164,6 +164,13 @@ impl Lease {
         &self.key
     }
 
+    /// The call has begun to bring content: if it was to find out whether the key works, it has.
+    pub fn answers(&mut self) {
+        if let Some(held) = &mut self.held {
+            self.ring.answers(held);
+        }
+    }
+
     /// Counts the tokens that the call really used towards the provider's own limits.
     pub fn settle(&mut self, tokens: u64) {
         if let Some(held) = &mut self.held {

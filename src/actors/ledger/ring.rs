@@ -102,6 +102,11 @@ impl Ring {
         }
     }
 
+    /// A call has begun to bring content.
+    pub(in crate::actors) fn answers(&self, held: &mut Held) {
+        self.lock().keyring.answers(&mut held.leased);
+    }
+
     /// Takes a key back.
     pub(in crate::actors) fn release(&self, held: Held) {
         let mut state = self.lock();

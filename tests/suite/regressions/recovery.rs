@@ -30,3 +30,27 @@ fn a_fault_of_the_client_stays_one_where_the_provider_file_repairs_tool_calls() 
     assert_eq!(answer.status, 422, "{}", answer.text());
     assert!(answer.text().contains("temperature"), "{}", answer.text());
 }
+
+#[test]
+fn a_key_that_answers_again_is_used_though_its_first_stream_is_still_running() {
+    let (one, two) = (Upstream::start(), Upstream::start());
+    let gate = Gate::new();
+    one.answer(openai_error(503, "server_error", None, "down").header("retry-after-ms", 1));
+    one.answer(openai_stream(&["a", "b"]).wait_after(2, &gate));
+    one.always(openai_answer("from the first"));
+    two.always(openai_answer("from the second"));
+    let gateway = two_routes(&one, &two, Protocol::OpenAi).start();
+    assert!(gateway.chat(&question()).text().contains("second"));
+    let mut running = gateway.chat_streaming(&streamed());
+    assert_eq!(running.header("x-model-proxy-model"), Some("alpha/up-a"));
+    running.expect_event();
+    let answer = gateway.chat(&question());
+    assert!(
+        answer.text().contains("from the first"),
+        "{}",
+        answer.text()
+    );
+    gate.open();
+    assert!(running.read_to_end().properly());
+    until("two rows of the second route", || gateway.rows().len() == 3);
+}
