@@ -26,6 +26,8 @@ pub struct Exchange {
     started: Instant,
     attempt_started: Instant,
     calling: bool,
+    /// Which of the calls the row is about, from 1.
+    answering: usize,
     permit: Option<Permit>,
     buffer: Arc<LogBuffer>,
     /// The status that has gone out; shared with whoever sends heads before there is content.
@@ -56,6 +58,7 @@ impl Exchange {
             started: now,
             attempt_started: now,
             calling: false,
+            answering: 0,
             permit: None,
             buffer,
             head: Rc::default(),
@@ -101,11 +104,6 @@ impl Exchange {
     pub fn begin_attempt(&mut self, route: &Route, key: &ProviderKey) {
         self.calling = true;
         self.attempt_started = Instant::now();
-        self.record.provider = Some(route.provider.name.clone());
-        self.record.model = Some(route.model.clone());
-        self.record.provider_key = Some(key.label.clone());
-        self.record.usage = None;
-        self.record.usage_raw = None;
         self.record.retries = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX);
         self.record.attempts.push(AttemptRecord {
             route: route.id.clone(),
@@ -119,6 +117,24 @@ impl Exchange {
             first_token: None,
             usage: None,
         });
+        if self.record.first_token.is_none() {
+            self.answered();
+        }
+    }
+
+    /// The row is about the latest call from now on: it says what the client gets. A stream that broke stays the row's
+    /// until another call has taken it over.
+    pub fn answered(&mut self) {
+        let record = &mut self.record;
+        let Some(call) = record.attempts.last() else {
+            return;
+        };
+        record.provider = Some(call.provider.clone());
+        record.model = Some(call.model.clone());
+        record.provider_key.clone_from(&call.key);
+        record.usage = None;
+        record.usage_raw = None;
+        self.answering = record.attempts.len();
     }
 
     /// The call under way ended; what ended before stays as it was.
@@ -177,8 +193,10 @@ impl Exchange {
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.usage = Some(report.usage);
         }
-        self.record.usage = Some(report.usage);
-        self.record.usage_raw = Some(report.raw);
+        if self.answering == self.record.attempts.len() {
+            self.record.usage = Some(report.usage);
+            self.record.usage_raw = Some(report.raw);
+        }
     }
 
     /// Notes what was answered, in the protocol of the upstream.

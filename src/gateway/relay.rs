@@ -299,7 +299,7 @@ impl Relay {
             .engagement
             .succeed(self.source.reader.usage().as_ref());
         party.exchange.end_attempt(None, "ok");
-        self.write_up(&mut party);
+        self.write_up(&mut party, self.is_swallowing());
         party.exchange.complete(200);
     }
 
@@ -422,10 +422,7 @@ impl Relay {
             return;
         };
         party.engagement.report(effect);
-        party.exchange.used(self.source.reader.usage());
-        if !is_behind {
-            self.tell(&mut party.exchange, from);
-        }
+        self.write_up(&mut party, is_behind);
         tracing::warn!(
             request_id = party.exchange.request_id(),
             provider = party.engagement.route.provider.name,
@@ -447,11 +444,12 @@ impl Relay {
     /// Ends a stream that could not be continued, as its first upstream left it.
     fn close_splice(&mut self, effect: KeyEffect) {
         self.source.body = None;
+        let is_behind = self.is_swallowing();
         let (Some(splice), Some(mut party)) = (self.splice.take(), self.party.take()) else {
             return;
         };
         party.engagement.report(effect);
-        party.exchange.used(self.source.reader.usage());
+        self.write_up(&mut party, is_behind);
         let told = splice.abandon();
         party.exchange.fail(&told.error);
         self.out.extend_from_slice(&told.event);
@@ -467,11 +465,12 @@ impl Relay {
         party.engagement.report(effect);
         self.out.extend_from_slice(&told.event);
         party.exchange.end_attempt(None, told.error.kind.name());
-        self.write_up(&mut party);
+        self.write_up(&mut party, self.is_swallowing());
         party.exchange.fail(&told.error);
     }
 
-    fn write_up(&mut self, party: &mut Party) {
+    /// Notes what this upstream said and counted; `is_behind`: it has said less than the client has.
+    fn write_up(&mut self, party: &mut Party, is_behind: bool) {
         let exchange = &mut party.exchange;
         let protocol = party.engagement.route.protocol;
         let dropped = self.source.reader.dropped();
@@ -482,21 +481,17 @@ impl Relay {
                 "events of a stream that held no data or did not parse were dropped"
             );
         }
+        if !is_behind {
+            exchange.answered();
+        }
         exchange.used(self.source.reader.usage());
         let spliced = self.splice.as_ref().map(|splice| splice.loss());
         let converted = self.converter.as_ref().map(StreamConverter::loss);
         if let Some(loss) = spliced.or(converted) {
             exchange.loses_of_answer(loss);
         }
-        // An upstream that has not repeated everything has said less than the client has.
-        if !self.is_swallowing() {
-            self.tell(exchange, protocol);
-        }
-    }
-
-    fn tell(&mut self, exchange: &mut Exchange, protocol: Protocol) {
         let transcript = std::mem::take(&mut self.transcript);
-        if self.terms.keeps_content {
+        if !is_behind && self.terms.keeps_content {
             exchange.said(Answer::Events(transcript.into_events()), protocol);
         }
     }
@@ -506,7 +501,7 @@ impl Drop for Relay {
     /// The client left: what had been said and counted is still worth its row.
     fn drop(&mut self) {
         if let Some(mut party) = self.party.take() {
-            self.write_up(&mut party);
+            self.write_up(&mut party, self.is_swallowing());
         }
     }
 }

@@ -32,6 +32,25 @@ fn a_fault_of_the_client_stays_one_where_the_provider_file_repairs_tool_calls() 
 }
 
 #[test]
+fn what_the_first_route_counted_is_not_forgotten_when_nobody_continues() {
+    let (one, two) = (Upstream::start(), Upstream::start());
+    // `message_start`, the start of the block, a ping, one word
+    one.always(anthropic_stream(&["Hel", "lo"]).only(4).cut());
+    two.always(anthropic_error(500, "api_error", "broken"));
+    let gateway = two_routes(&one, &two, Protocol::Anthropic).start();
+    let finished = gateway.messages_streaming(&streamed()).read_to_end();
+    assert!(finished.text().contains("\"error\""), "{}", finished.text());
+    let row = gateway.only_row();
+    let counted = row.json("attempts")[0]["usage"]["prompt_tokens"].as_i64();
+    assert_eq!(Some(row.number("prompt_tokens")), counted, "{row:?}");
+    assert_eq!(
+        row.text("resolved_provider"),
+        "alpha",
+        "who said what the client has"
+    );
+}
+
+#[test]
 fn a_key_that_answers_again_is_used_though_its_first_stream_is_still_running() {
     let (one, two) = (Upstream::start(), Upstream::start());
     let gate = Gate::new();
