@@ -187,7 +187,18 @@ impl Relay {
             ErrorKind::ClientStalled => "The client stopped reading its stream",
             _ => "The gateway is stopping and could not wait for the rest of this answer",
         };
-        self.close(GatewayError::new(reason, words), KeyEffect::None);
+        let error = GatewayError::new(reason, words);
+        if let Some((mut walk, _)) = self.onward.take() {
+            // Broken already, and its client has not come back for what follows.
+            walk.exchange.fail(&error);
+            let event = self
+                .terms
+                .protocol
+                .error_event(&error, walk.exchange.request_id());
+            self.out.extend_from_slice(event.as_bytes());
+            return;
+        }
+        self.close(error, KeyEffect::None);
     }
 
     /// Passes on whatever has been received.

@@ -125,8 +125,10 @@ impl Walk {
     pub(super) async fn run(mut self) -> Ending {
         let stopped = self.gateway.stop.ended();
         let reached = tokio::select! {
-            reached = self.calls() => reached,
+            // The stop first: a stream that arrived after it would have nobody to end it.
+            biased;
             () = stopped => Reached::Stopped,
+            reached = self.calls() => reached,
         };
         match reached {
             Reached::Whole(engagement, whole) => {
