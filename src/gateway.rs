@@ -35,7 +35,6 @@ use crate::upstream::{Clients, Forwarded};
 pub use fitting::preview;
 
 use exchange::Exchange;
-use relay::Relay;
 use stop::Stop;
 use stream::ClientStream;
 use walk::{Ending, Walk};
@@ -171,12 +170,7 @@ impl Gateway {
                         attempts: arrived.exchange.attempts(),
                         loss: arrived.exchange.loss().map(str::to_owned),
                     }),
-                    stream: ClientStream::relaying(
-                        Relay::new(*arrived, terms.clone(), None),
-                        terms,
-                        pace,
-                        request_id,
-                    ),
+                    stream: ClientStream::relaying(*arrived, terms, pace, request_id),
                 };
                 (Answer::Stream(Box::new(open)), None)
             }

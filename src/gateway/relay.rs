@@ -38,6 +38,8 @@ pub(super) struct Terms {
     pub(super) max_cooldown: Duration,
     /// How long a stream may run; zero: for ever.
     pub(super) longest: Duration,
+    /// When it has to end for that, once it runs.
+    pub(super) ends_by: Option<Instant>,
 }
 
 /// A stream under way.
@@ -61,7 +63,6 @@ pub(super) struct Relay {
     onward: Option<(Walk, Box<Splice>)>,
     catalog: Arc<Catalog>,
     idle: Duration,
-    ends_by: Option<Instant>,
 }
 
 /// Where the events come from.
@@ -100,9 +101,8 @@ impl Relay {
             StreamConverter::new(from, terms.protocol, context.clone(), terms.include_usage)
         });
         let idle = route.timeouts.idle;
-        let ends_by = (!terms.longest.is_zero()).then(|| Instant::now() + terms.longest);
         let mut body = committed.body;
-        body.limit_idle(idle, ends_by);
+        body.limit_idle(idle, terms.ends_by);
         let mut relay = Self {
             source: Source {
                 body: Some(body),
@@ -125,7 +125,6 @@ impl Relay {
             onward: None,
             catalog,
             idle,
-            ends_by,
             terms,
         };
         for (event, verdict) in committed.prelude {
@@ -210,7 +209,12 @@ impl Relay {
                 Err(_) => self.broken(FaultKind::Malformed),
             }
         }
-        if self.ends_by.is_some_and(|limit| Instant::now() > limit) && self.party.is_some() {
+        if self
+            .terms
+            .ends_by
+            .is_some_and(|limit| Instant::now() > limit)
+            && self.party.is_some()
+        {
             self.broken(FaultKind::Timeout(Phase::Total));
         }
     }
@@ -320,7 +324,10 @@ impl Relay {
             self.source.body = None;
             return self.add_end();
         }
-        let past_limit = self.ends_by.is_some_and(|limit| Instant::now() >= limit);
+        let past_limit = self
+            .terms
+            .ends_by
+            .is_some_and(|limit| Instant::now() >= limit);
         let fault = match fault {
             FaultKind::Timeout(_) if past_limit => FaultKind::Timeout(Phase::Total),
             fault => fault,

@@ -7,11 +7,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::relay::{Relay, Terms};
 use super::splice::Splice;
-use super::walk::Ending;
+use super::walk::{Arrived, Ending};
 use super::{Answer, ClientRequest};
 use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::Protocol;
@@ -49,8 +49,15 @@ struct Keepalive {
 
 impl ClientStream {
     /// The stream of a request whose first content has arrived.
-    pub(super) fn relaying(relay: Relay, terms: Terms, pace: Duration, request_id: String) -> Self {
-        Self::new(Stage::Relaying(Box::new(relay)), terms, pace, request_id)
+    pub(super) fn relaying(
+        arrived: Arrived,
+        terms: Terms,
+        pace: Duration,
+        request_id: String,
+    ) -> Self {
+        let mut stream = Self::new(Stage::Ended, terms, pace, request_id);
+        stream.relay(arrived, None);
+        stream
     }
 
     /// The stream of a request that is still waiting for content. It begins with a ping.
@@ -123,24 +130,36 @@ impl ClientStream {
         }
     }
 
+    /// Content flows from now on; the time for all of it begins with the first.
+    fn relay(&mut self, arrived: Arrived, splice: Option<Box<Splice>>) {
+        let Terms {
+            longest, ends_by, ..
+        } = &mut self.terms;
+        if ends_by.is_none() && !longest.is_zero() {
+            *ends_by = Some(Instant::now() + *longest);
+        }
+        let relay = Relay::new(arrived, self.terms.clone(), splice);
+        self.stage = Stage::Relaying(Box::new(relay));
+    }
+
     /// A walk has ended: content flows from now on, or the client hears why not.
     fn arrive(&mut self, ending: Ending) {
         let Stage::Walking { splice, .. } = std::mem::replace(&mut self.stage, Stage::Ended) else {
             return;
         };
-        self.stage = match ending {
-            Ending::Stream(arrived) => {
-                Stage::Relaying(Box::new(Relay::new(*arrived, self.terms.clone(), splice)))
+        match ending {
+            Ending::Stream(arrived) => self.relay(*arrived, splice),
+            Ending::Answer(answer, mut exchange) => {
+                self.stage = Stage::Last(match splice {
+                    Some(splice) => {
+                        let told = splice.abandon();
+                        exchange.fail(&told.error);
+                        told.event
+                    }
+                    None => error_event(&answer, self.terms.protocol, &self.request_id),
+                });
             }
-            Ending::Answer(answer, mut exchange) => Stage::Last(match splice {
-                Some(splice) => {
-                    let told = splice.abandon();
-                    exchange.fail(&told.error);
-                    told.event
-                }
-                None => error_event(&answer, self.terms.protocol, &self.request_id),
-            }),
-        };
+        }
     }
 }
 
@@ -201,5 +220,6 @@ pub(super) fn terms(
         keeps_content: settings.log_content == crate::config::settings::LogContent::Full,
         max_cooldown: settings.max_cooldown,
         longest: settings.stream_max,
+        ends_by: None,
     }
 }

@@ -53,6 +53,8 @@ impl UpstreamBody {
         self.idle = Some(idle);
         self.ends_by = ends_by;
         self.last_chunk = Instant::now();
+        // One that is set already may be later than the new limit.
+        self.timer = None;
     }
 
     /// The next chunk; `None` at the end of the body, which says nothing about the answer being complete.

@@ -73,3 +73,21 @@ fn a_key_that_answers_again_is_used_though_its_first_stream_is_still_running() {
     assert!(running.read_to_end().properly());
     until("two rows of the second route", || gateway.rows().len() == 3);
 }
+
+#[test]
+fn the_longest_time_for_streams_does_not_begin_anew_with_another_route() {
+    let (one, two) = (Upstream::start(), Upstream::start());
+    let words = ["a", "b", "c", "d", "e"];
+    one.always(openai_stream(&words).only(5).pause(200).cut());
+    two.always(openai_stream(&["abcd", "e"]).only(2).stall());
+    let gateway = two_routes(&one, &two, Protocol::OpenAi)
+        .setting("stream_max_seconds", 1.0)
+        .start();
+    let begun = Instant::now();
+    let finished = gateway.chat_streaming(&streamed()).read_to_end();
+    let text = finished.text();
+    assert!(text.contains("stream_max_seconds"), "{text}");
+    assert_eq!(two.requests().len(), 1);
+    let elapsed = begun.elapsed();
+    assert!(elapsed < Duration::from_millis(1700), "{elapsed:?}");
+}
