@@ -74,6 +74,13 @@ impl Decoder {
         } else {
             &*told
         };
+        // A start that cannot be read is dropped, and nothing can be said before one.
+        if matches!(
+            kind,
+            "content_block_start" | "content_block_delta" | "message_delta"
+        ) {
+            self.start("{}", out);
+        }
         match kind {
             "message_start" => self.start(wire.message, out),
             "content_block_start" => self.block_start(&wire, out),
