@@ -21,7 +21,7 @@ use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::raw::RawObject;
 use crate::routing::course::{Course, End, Policy, Step};
 use crate::routing::keyring::{Choice, Resting};
-use crate::routing::outcome::{Class, Judgement, Next, RestKind, judge};
+use crate::routing::outcome::{Judgement, RestKind, judge};
 use crate::routing::plan::{Plan, PlannedRoute};
 use crate::storage::record;
 use crate::storage::row::Content;
@@ -241,9 +241,6 @@ impl Walk {
     /// A call came to nothing: what it means for the key, for the way on and for the words at the end.
     fn fails(&mut self, engagement: &Engagement, failed: FailedCall) {
         let judgement = self.reject(engagement, &failed);
-        if judgement.class == Class::Timeout && judgement.next == Next::Return {
-            self.failures.out_of_time();
-        }
         if judgement.repair && !self.repaired && self.repair() {
             self.course.repaired();
         } else {

@@ -19,6 +19,10 @@ use crate::protocol::Protocol;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const MODEL: HeaderName = HeaderName::from_static("x-model-proxy-model");
 const LOSS: HeaderName = HeaderName::from_static("x-model-proxy-loss");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// The official SDKs wait for no longer `retry-after`: beyond it they come back at once, several times.
+/// Source: `_calculate_retry_timeout` of openai-python and anthropic-sdk-python.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 const LONGEST_LOSS: usize = 2048;
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-model-proxy-attempts");
 
@@ -67,6 +71,9 @@ fn error(protocol: Protocol, error: &GatewayError, request_id: &str) -> HttpResp
     response.insert_header((CONTENT_TYPE, JSON));
     if let Some(delay) = error.retry_after {
         response.insert_header((RETRY_AFTER, whole_seconds(delay)));
+        if delay > LONGEST_RETRY {
+            response.insert_header((SHOULD_RETRY, HeaderValue::from_static("false")));
+        }
     }
     if error.kind == ErrorKind::Unauthorized {
         response.insert_header((WWW_AUTHENTICATE, "Bearer"));

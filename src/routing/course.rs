@@ -67,6 +67,12 @@ pub struct Course {
     rested: Vec<Rested>,
     /// Provider and model of routes for which the request is too long.
     too_long: Vec<(String, String)>,
+    /// A route that stayed silent, until a later one is called: if none is, its other keys are asked.
+    silent: Option<(usize, Visit)>,
+    /// The silent route is asked again, because no later one has a key.
+    came_back: bool,
+    /// The time of some route was over before its calls were.
+    out_of_time: bool,
     stage: Stage,
 }
 
@@ -96,6 +102,9 @@ impl Course {
             visit: Visit::default(),
             rested: Vec::new(),
             too_long: Vec::new(),
+            silent: None,
+            came_back: false,
+            out_of_time: false,
             stage: Stage::Routes,
         }
     }
@@ -128,7 +137,7 @@ impl Course {
                 Stage::Routes => {}
             }
             let Some(planned) = self.routes.get(self.position).cloned() else {
-                self.stage = Stage::LastResort;
+                self.come_back_or_end();
                 continue;
             };
             if self.is_pointless(&planned.route) {
@@ -136,11 +145,8 @@ impl Course {
                 continue;
             }
             let deadline = self.deadline(&planned.route);
-            if now >= deadline {
-                self.stage = Stage::Over(End::OutOfTime);
-                continue;
-            }
-            if self.is_capped() {
+            self.out_of_time |= now >= deadline;
+            if now >= deadline || self.is_capped() {
                 self.advance();
                 continue;
             }
@@ -195,12 +201,17 @@ impl Course {
     /// A call with this key is made.
     pub fn called(&mut self, key: Digest) {
         self.calls = self.calls.saturating_add(1);
+        self.silent = None;
         self.visit.called(key);
     }
 
     /// The call came to nothing.
     pub fn failed(&mut self, now: Instant, judgement: &Judgement) {
-        if judgement.next == Next::Return {
+        let is_silent = judgement.class == Class::Timeout;
+        // The time of this route is over; that of a later one need not be.
+        let is_late = is_silent && judgement.next == Next::Return;
+        self.out_of_time |= is_late;
+        if judgement.next == Next::Return && !is_late {
             self.stage = Stage::Over(End::Returned);
             return;
         }
@@ -215,8 +226,12 @@ impl Course {
             self.too_long.push(name);
         }
         // A key that let a call time out is never asked again, but where no route is left the others are.
-        let stays = judgement.class == Class::Timeout && self.later() == 0;
-        if judgement.next == Next::Route && !stays {
+        if is_late {
+            self.advance();
+        } else if is_silent && self.later() > 0 {
+            self.silent = Some((self.position, std::mem::take(&mut self.visit)));
+            self.advance();
+        } else if judgement.next == Next::Route && !is_silent {
             self.advance();
         } else {
             self.visit.failed(now, judgement);
@@ -234,7 +249,25 @@ impl Course {
         self.visit.calls > 0 && kept >= self.policy.max_attempts
     }
 
+    /// Every route has been tried, or has no key.
+    fn come_back_or_end(&mut self) {
+        match self.silent.take() {
+            Some((position, visit)) => {
+                self.position = position;
+                self.visit = visit;
+                self.came_back = true;
+            }
+            None if self.out_of_time => self.stage = Stage::Over(End::OutOfTime),
+            None if self.came_back => self.stage = Stage::Over(End::Exhausted),
+            None => self.stage = Stage::LastResort,
+        }
+    }
+
+    /// Routes that may still be called after this one.
     fn later(&self) -> usize {
+        if self.came_back {
+            return 0;
+        }
         let later = self.routes.iter().skip(self.position.saturating_add(1));
         later
             .filter(|planned| !self.is_pointless(&planned.route))
@@ -249,7 +282,10 @@ impl Course {
     }
 
     fn advance(&mut self) {
-        self.position = self.position.saturating_add(1);
+        self.position = match self.came_back {
+            true => self.routes.len(),
+            false => self.position.saturating_add(1),
+        };
         self.visit = Visit::default();
     }
 

@@ -39,7 +39,7 @@ pub struct Judgement {
     pub next: Next,
     /// Whether the same call may be repeated after a wait when the route's ready keys are used up.
     pub repeatable: bool,
-    /// The time that a 429 named: the same call is not repeated before, whether or not the key rests so long.
+    /// The time that the upstream named: the same call is not repeated before, whether or not the key rests so long.
     pub asked: Option<Duration>,
     /// The provider file wants missing tool results added and the call made once more before `next`.
     pub repair: bool,
@@ -192,9 +192,7 @@ pub fn judge(failure: &Failure<'_>, route: &Route, max_cooldown: Duration) -> Ju
         key: key_effect(&row, failure, route, rule, max_cooldown),
         next: row.next,
         repeatable: is_repeatable(&row, failure, provider),
-        asked: failure
-            .retry_after
-            .filter(|asked| row.class == Class::RateLimited && !asked.is_zero()),
+        asked: failure.retry_after.filter(|asked| !asked.is_zero()),
         repair: action == Some(ErrorAction::AutoFixToolResponses),
     }
 }

@@ -433,3 +433,44 @@ fn the_longest_wait_itself_is_still_waited() {
     let calls = play(&mut course(&[1], 1, now), now, &limited(6));
     assert_eq!(calls, ["p0 KEY_1"]);
 }
+
+#[test]
+fn a_silent_route_s_other_keys_are_asked_when_no_later_route_has_one() {
+    let now = Instant::now();
+    let mut course = course(&[3, 1], 2, now);
+    let keys = samples::keys(3);
+    next(&mut course, now).unwrap();
+    course.called(keys[0].digest);
+    course.failed(now, &silence());
+    assert_eq!(next(&mut course, now).unwrap().0, "p1");
+    course.no_key(now, resting(RestKind::Banned, 60));
+    for key in &keys[1..] {
+        let (provider, choice, _) = next(&mut course, now).unwrap();
+        assert_eq!(provider, "p0");
+        assert!(choice.names(&key.digest) && !choice.names(&keys[0].digest));
+        course.called(key.digest);
+        course.failed(now, &silence());
+    }
+    next(&mut course, now).unwrap();
+    course.no_key(now, used_up());
+    assert!(next(&mut course, now).is_none());
+}
+
+#[test]
+fn a_route_whose_time_is_over_leaves_the_later_ones_theirs() {
+    let now = Instant::now();
+    let mut planned = routes_within(&[1], 0, Duration::from_secs(1));
+    planned.extend(routes(&[1, 1], 0).into_iter().skip(1));
+    let late = judgement(Class::Timeout, Next::Return, false);
+    let mut course = Course::new(planned, POLICY, 0, now);
+    next(&mut course, now).unwrap();
+    course.called(samples::key(1).digest);
+    let later = now + Duration::from_secs(1);
+    course.failed(later, &late);
+    assert_eq!(next(&mut course, later).unwrap().0, "p1");
+    course.called(samples::key(1).digest);
+    course.failed(later, &accident());
+    next(&mut course, later).unwrap();
+    course.no_key(later, used_up());
+    assert!(matches!(course.next(later, 0.5), Step::End(End::OutOfTime)));
+}
