@@ -1,5 +1,7 @@
 //! The walk through a plan: call after call as the course says, until one brings an answer.
 
+mod ending;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,21 +12,17 @@ use super::attempt::{self, Engagement, FailedCall, Outcome, WholeAnswer};
 use super::exchange::Exchange;
 use super::fitting::{Fitted, Hub, Unfit};
 use super::opening::Committed;
-use super::verdict::{Circumstances, Failures};
-use super::{Answer, ClientRequest, Gateway, Whole};
-use crate::actors::key_pool::{Acquire, Soonest};
-use crate::config::catalog::{Catalog, Route, StreamRecovery};
-use crate::config::settings::LogContent;
+use super::verdict::Failures;
+use super::{Answer, ClientRequest, Gateway};
+use crate::actors::key_pool::Acquire;
+use crate::config::catalog::{Catalog, Route};
 use crate::convert::ReplyContext;
 use crate::convert::memo::Memo;
-use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::raw::RawObject;
 use crate::routing::course::{Course, End, Policy, Step};
 use crate::routing::keyring::{Choice, Resting};
 use crate::routing::outcome::{Judgement, RestKind, judge};
 use crate::routing::plan::{Plan, PlannedRoute};
-use crate::storage::record;
-use crate::storage::row::Content;
 
 /// An actor that does not answer within this is dead.
 const ASK: Duration = Duration::from_secs(2);
@@ -294,27 +292,6 @@ impl Walk {
         true
     }
 
-    fn accept(&mut self, mut engagement: Engagement, whole: WholeAnswer) -> Answer {
-        engagement.succeed(whole.usage.as_ref());
-        self.exchange.end_attempt(Some(whole.status), "ok");
-        self.exchange.used(whole.usage);
-        self.exchange.loses_of_answer(&whole.loss);
-        if self.keeps_content() {
-            self.exchange.said(
-                record::Answer::Whole(whole.original),
-                engagement.route.protocol,
-            );
-        }
-        self.exchange.complete(whole.status);
-        Answer::Whole(Whole {
-            status: whole.status,
-            headers: whole.headers,
-            body: whole.body,
-            loss: self.exchange.loss().map(str::to_owned),
-            route: Arc::clone(&engagement.route),
-        })
-    }
-
     /// What an answer in the client's protocol needs if the upstream's tells it not.
     pub(super) fn reply_context(&self) -> ReplyContext {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -324,107 +301,6 @@ impl Walk {
             memo: self.memo.clone(),
             keeps_id: false,
         }
-    }
-
-    fn keeps_content(&self) -> bool {
-        self.gateway.settings.log_content == LogContent::Full
-    }
-
-    /// A stream's first content has arrived. The request is kept only if another route could be asked for the rest.
-    fn arrive(mut self, mut engagement: Engagement, committed: Committed) -> Ending {
-        engagement.lease.answers();
-        engagement.call.answered(committed.first_content);
-        let content = Content::from(&*self.gateway.settings);
-        let detour = self.detour();
-        let scrubber = &self.catalog.scrubber;
-        self.exchange.commit(
-            committed.status,
-            committed.first_content,
-            content,
-            scrubber,
-            detour.is_none(),
-        );
-        Ending::Stream(Box::new(Arrived {
-            context: self.reply_context(),
-            detour: detour.map(|plan| Detour {
-                gateway: self.gateway,
-                request: self.request,
-                plan,
-                catalog: Arc::clone(&self.catalog),
-            }),
-            committed,
-            engagement,
-            exchange: self.exchange,
-            catalog: self.catalog,
-        }))
-    }
-
-    fn detour(&self) -> Option<Plan> {
-        let routes = self.course.rest();
-        let recovers = self.plan.model.stream_recovery == StreamRecovery::Splice;
-        let possible = recovers && self.request.head.choices == 1 && !routes.is_empty();
-        possible.then(|| Plan {
-            model: Arc::clone(&self.plan.model),
-            routes,
-            skipped: Vec::new(),
-        })
-    }
-
-    /// The gateway stops before any content came.
-    fn stop(mut self) -> Ending {
-        let error = GatewayError::new(ErrorKind::Stopping, "The gateway is stopping");
-        self.exchange.end_attempt(None, ErrorKind::Stopping.name());
-        self.exchange.fail(&error);
-        Ending::Answer(Answer::Failed(error), Box::new(self.exchange))
-    }
-
-    /// When the first key of any route may be used again, as the pools know it after this request's reports.
-    async fn soonest(&self) -> Option<Duration> {
-        let mut soonest = None;
-        for planned in self.course.routes() {
-            let route = Arc::clone(&planned.route);
-            let pool = self.gateway.registry.pool(&route.provider.name);
-            let resting = pool.send(Soonest { route }).timeout(ASK).await;
-            let Ok(Some(resting)) = resting else {
-                // A key is ready now, or nobody knows.
-                return None;
-            };
-            soonest = match (soonest, resting.soonest) {
-                (Some(known), Some(new)) => Some(Duration::min(known, new)),
-                (known, new) => known.or(new),
-            };
-        }
-        soonest
-    }
-
-    /// No call brought an answer.
-    fn conclude(&mut self, soonest: Option<Duration>) -> Answer {
-        let answer = if self.course.routes().is_empty() {
-            Answer::Failed(self.plan.why_empty())
-        } else {
-            let attempts = self.exchange.attempts();
-            let failures = std::mem::take(&mut self.failures);
-            failures.conclude(&Circumstances {
-                model: &self.plan.model.name,
-                attempts,
-                protocol: self.request.protocol,
-                scrubber: &self.catalog.scrubber,
-                soonest,
-            })
-        };
-        match &answer {
-            Answer::Failed(error) => self.exchange.fail(error),
-            Answer::Refused(refusal) => self
-                .exchange
-                .refused(refusal.status, refusal.message.clone()),
-            Answer::Whole(_) | Answer::Stream(_) => {
-                self.exchange.fail(&GatewayError::new(
-                    ErrorKind::Internal,
-                    "no failure to tell",
-                ));
-            }
-        }
-        answer
     }
 }
 
