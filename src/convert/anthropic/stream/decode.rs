@@ -49,6 +49,17 @@ enum Kind {
     Other,
 }
 
+/// The events of a stream.
+const NAMES: [&str; 7] = [
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "ping",
+];
+
 impl Decoder {
     /// A decoder of a stream that is yet to begin.
     pub fn new() -> Self {
@@ -69,11 +80,9 @@ impl Decoder {
             return;
         };
         let told = text(wire.kind);
-        let kind = if told.is_empty() {
-            event.name().unwrap_or_default()
-        } else {
-            &*told
-        };
+        // As the reader of the stream does, which decides on its end: the name first, if it is one.
+        let named = event.name().filter(|name| NAMES.contains(name));
+        let kind = named.unwrap_or(&told);
         // A start that cannot be read is dropped, and nothing can be said before one.
         if matches!(
             kind,
