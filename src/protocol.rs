@@ -76,6 +76,15 @@ impl Protocol {
         }
     }
 
+    /// The body without thinking that we passed on for a provider which signs none, or `None` if there is none of it: a
+    /// provider that takes only its own refuses the request for it. Everything else stays byte for byte.
+    pub fn without_unsigned_thinking(self, body: &RawObject) -> Option<anthropic::Trimmed> {
+        match self {
+            Self::OpenAi => None,
+            Self::Anthropic => anthropic::without_unsigned_thinking(body),
+        }
+    }
+
     /// Reads an upstream's error body, in this protocol's shape or another that upstreams of it are known to use.
     pub fn read_error(self, body: &[u8]) -> Option<UpstreamError> {
         failure::read(json::text(body).ok()?)

@@ -36,7 +36,11 @@ pub(super) fn with_missing_results(
     find: fn(&str) -> Option<Patches>,
 ) -> Option<Bytes> {
     let messages = body.get("messages")?;
-    let mut patches = find(messages)?;
+    patched(body, messages, find(messages)?)
+}
+
+/// The body with patches in the text of its `messages`; `None` if there are no patches.
+pub(super) fn patched(body: &RawObject, messages: &str, mut patches: Patches) -> Option<Bytes> {
     if patches.is_empty() {
         return None;
     }
