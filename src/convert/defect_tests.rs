@@ -62,7 +62,7 @@
 //! - 1: `an_agent_stopped_because_a_call_ended_like_a_talk`
 //! - 4 in streams: `an_empty_block_came_before_the_call`
 //! - 6: `a_signature_changed_on_its_way`
-//! - 7: `reasoning_content_was_not_sent_back`
+//! - 7: `reasoning_content_was_not_sent_back`, `a_session_was_stuck_with_thinking_that_nobody_had_signed`
 //! - 8: `cache_marks_were_stripped_or_moved`
 //! - 9: `message_start_told_no_input_tokens`
 //! - 10: `strict_and_const_were_mangled`, `the_developer_role_was_refused`, `the_wish_for_one_tool_at_a_time_was_lost`

@@ -51,6 +51,7 @@ impl CallIds {
     }
 
     /// The id of the next call as the upstream told it, whatever its style: it must match when the client sends it back.
+    /// A client whose protocol takes only [`plain`] ids is given those of `told`.
     /// Where the upstream told none, or one that another call of the conversation has, one is made of the answer's id
     /// and the place of the call.
     pub(super) fn next(
@@ -76,6 +77,52 @@ impl CallIds {
         self.given.insert(id.clone());
         id
     }
+}
+
+/// A call's id in the characters that every protocol takes: letters, digits, `_` and `-`. Every other byte becomes `_x`
+/// and its two hexadecimal digits, so that a call and its result keep meeting and different ids stay different.
+pub(super) fn plain(id: &str) -> Cow<'_, str> {
+    if id.bytes().all(is_plain) {
+        return Cow::Borrowed(id);
+    }
+    let escape = |byte: u8| match byte {
+        byte if is_plain(byte) => char::from(byte).to_string(),
+        byte => format!("_x{byte:02x}"),
+    };
+    Cow::Owned(id.bytes().map(escape).collect())
+}
+
+/// The id of which [`plain`] made this one, or this one if it did not: models that were taught ids of a form of their
+/// own want them back in it.
+pub(super) fn as_told(id: &str) -> Cow<'_, str> {
+    let mut told = Vec::with_capacity(id.len());
+    let mut pieces = id.split("_x");
+    told.extend(pieces.next().unwrap_or_default().bytes());
+    for piece in pieces {
+        let digits = piece.get(..2).filter(|digits| {
+            let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            digits.bytes().all(is_digit)
+        });
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte.filter(|byte| !is_plain(*byte)) {
+            Some(byte) => {
+                told.push(byte);
+                told.extend(piece.bytes().skip(2));
+            }
+            None => {
+                told.extend(b"_x");
+                told.extend(piece.bytes());
+            }
+        }
+    }
+    match String::from_utf8(told) {
+        Ok(told) if plain(&told) == id => Cow::Owned(told),
+        _ => Cow::Borrowed(id),
+    }
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
 /// The end of an id, without what ids of calls cannot hold. Ids often begin with the time: what tells them apart is the
@@ -153,6 +200,35 @@ mod tests {
     fn a_call_keeps_its_id() {
         let id = CallIds::default().next("call_", "toolu_1:x", "a", &context());
         assert_eq!(id, "toolu_1:x");
+    }
+
+    #[test]
+    fn ids_of_calls_keep_to_the_characters_that_every_protocol_takes() {
+        for (told, written) in [
+            ("call_aB-1", "call_aB-1"),
+            ("functions.f:0", "functions_x2ef_x3a0"),
+            ("é", "_xc3_xa9"),
+            ("", ""),
+        ] {
+            assert_eq!(plain(told), written);
+            assert_eq!(as_told(written), told);
+        }
+    }
+
+    #[test]
+    fn an_id_that_was_not_rewritten_is_as_told() {
+        for id in [
+            "_x",
+            "a_x4",
+            "a_x41",
+            "a_x2E",
+            "a_xc3",
+            "_xé",
+            "a.b_x2e",
+            "toolu_x_xzz",
+        ] {
+            assert_eq!(as_told(id), id);
+        }
     }
 
     #[test]

@@ -70,11 +70,7 @@ impl Hub {
             return Err(Unfit::Here(needs(model, parameter)));
         }
         if route.protocol == request.protocol {
-            return Ok(Fitted {
-                body: same(request, route),
-                loss: Loss::default(),
-                memo: Memo::default(),
-            });
+            return Ok(same(request, route));
         }
         let conversation = self
             .conversation
@@ -117,11 +113,19 @@ pub fn preview(
     }
 }
 
-fn same(request: &ClientRequest, route: &Route) -> Bytes {
+/// The client's own bytes. What is taken out is not the client's but ours, so that a strict model refuses nothing for it.
+fn same(request: &ClientRequest, route: &Route) -> Fitted {
     let provider = &route.provider;
     let stream = (request.streaming != request.head.stream).then_some(request.streaming);
-    request.protocol.rewrite(
-        &request.body,
+    let trimmed = request.protocol.without_unsigned_thinking(&request.body);
+    let mut loss = Loss::default();
+    for path in trimmed.iter().flat_map(|trimmed| &trimmed.dropped) {
+        loss.dropped(path.as_str());
+    }
+    let body = request.protocol.rewrite(
+        trimmed
+            .as_ref()
+            .map_or(&request.body, |trimmed| &trimmed.body),
         &request.head,
         &Rewrite {
             model: &route.model,
@@ -129,7 +133,12 @@ fn same(request: &ClientRequest, route: &Route) -> Bytes {
             ask_usage: request.streaming && provider.stream_usage,
             defaults: &provider.default_parameters,
         },
-    )
+    );
+    Fitted {
+        body,
+        loss,
+        memo: Memo::default(),
+    }
 }
 
 /// A parameter that the provider's file requires and that neither the client nor the file's defaults give.

@@ -386,3 +386,92 @@ fn a_call_whose_id_the_conversation_has_already_gets_another() {
     let id = ids.next().expect("a call");
     assert!(id.starts_with("toolu_") && ids.next().is_none(), "{id}");
 }
+
+/// A turn of a model that thinks and calls a tool, as providers like Kimi's stream it.
+fn thoughtful_call() -> [String; 4] {
+    let call = json!({"tool_calls": [{
+        "index": 0, "id": "functions.Read:0", "type": "function",
+        "function": {"name": "weather", "arguments": "{}"},
+    }]});
+    [
+        openai_delta(
+            &json!({"role": "assistant", "reasoning_content": "Hm."}),
+            None,
+        ),
+        openai_delta(&call, None),
+        openai_delta(&json!({}), Some("tool_calls")),
+        "data: [DONE]\n\n".to_owned(),
+    ]
+}
+
+#[test]
+fn a_session_was_stuck_with_thinking_that_nobody_had_signed() {
+    let (thinker, signer) = (Upstream::start(), Upstream::start());
+    thinker.always(sse(thoughtful_call()));
+    signer.always(anthropic_answer("Sunny"));
+    let mut strict = model_json("strict", [("beta", "up")]);
+    strict["strict"] = json!(true);
+    let gateway = Gateway::builder()
+        .provider("alpha", &thinker, Protocol::OpenAi)
+        .provider("beta", &signer, Protocol::Anthropic)
+        .model("m", [("alpha", "up")])
+        .model("other", [("beta", "up")])
+        .model_file("strict", &strict)
+        .start();
+    let tool: Value = serde_json::from_str(TOOL).expect("JSON");
+    let finished = gateway
+        .messages_streaming(&message(&json!({"stream": true, "tools": [tool]})))
+        .read_to_end();
+    let values: Vec<Value> = finished.events.iter().map(|event| event.json()).collect();
+    let said = |pointer: &str| -> String {
+        let pieces = values.iter().filter_map(|value| value.pointer(pointer));
+        pieces.filter_map(Value::as_str).collect()
+    };
+    let (thought, signature) = (said("/delta/thinking"), said("/delta/signature"));
+    assert_eq!(
+        (thought.as_str(), signature.as_str()),
+        ("Hm.", "model-proxy-unsigned")
+    );
+    let id = said("/content_block/id");
+    assert_eq!(id, "functions_x2eRead_x3a0");
+
+    let call = json!({"type": "tool_use", "id": id, "name": "weather", "input": {}});
+    let results = json!({"role": "user", "content": [
+        {"type": "tool_result", "tool_use_id": id, "content": "Sun"},
+    ]});
+    let turn = |model: &str, content: &Value| {
+        message(&json!({"model": model, "tools": [tool], "messages": [
+            {"role": "user", "content": "Hi"}, {"role": "assistant", "content": content}, results,
+        ]}))
+    };
+    let content = json!([
+        {"type": "thinking", "thinking": thought, "signature": signature}, call,
+    ]);
+    for model in ["other", "strict"] {
+        let answer = gateway.messages(&turn(model, &content));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(
+            answer.header("x-model-proxy-loss"),
+            Some("messages[1].content[0] dropped")
+        );
+    }
+    for request in signer.requests() {
+        let up: Value = serde_json::from_slice(&request.body).expect("JSON");
+        assert_eq!(up, turn("up", &json!([call])));
+    }
+
+    // Back at the first provider everything is as it was told there.
+    let finished = gateway
+        .messages_streaming(&{
+            let mut body = turn("m", &content);
+            body["stream"] = json!(true);
+            body
+        })
+        .read_to_end();
+    assert!(finished.properly());
+    let requests = thinker.requests();
+    let up: Value = serde_json::from_slice(&requests[1].body).expect("JSON");
+    assert_eq!(up["messages"][1]["reasoning_content"], "Hm.");
+    assert_eq!(up["messages"][1]["tool_calls"][0]["id"], "functions.Read:0");
+    assert_eq!(up["messages"][2]["tool_call_id"], "functions.Read:0");
+}

@@ -194,7 +194,9 @@ impl Anthropic {
             }),
             other => return Err(format!("a block of type {other}")),
         };
-        if block["id"] == "" || *block != expected {
+        let id = block["id"].as_str().unwrap_or("toolu_1");
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        if id.is_empty() || !id.bytes().all(is_plain) || *block != expected {
             return Err("not how a block begins".to_owned());
         }
         self.open = Some((block.clone(), String::new()));
@@ -234,6 +236,9 @@ impl Anthropic {
     fn block_stop(&mut self, event: &Value) -> Result<(), String> {
         only(event, &["type", "index"])?;
         let (mut block, input) = self.open.take().ok_or("a block ends that never began")?;
+        if block["signature"] == "" {
+            return Err("thinking that is not signed".to_owned());
+        }
         let blocks = self.blocks()?;
         if event["index"] != json!(blocks.len()) {
             return Err("another block ends".to_owned());

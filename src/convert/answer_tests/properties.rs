@@ -35,7 +35,7 @@ fn object() -> impl Strategy<Value = String> {
 }
 
 fn call(arguments: impl Strategy<Value = String>) -> impl Strategy<Value = Block> {
-    ("[a-zA-Z0-9_-]{3,9}", "[a-z_]{1,8}", arguments).prop_map(|(id, name, arguments)| {
+    ("[a-zA-Z0-9_.:-]{3,9}", "[a-z_]{1,8}", arguments).prop_map(|(id, name, arguments)| {
         Block::ToolCall {
             id,
             name,

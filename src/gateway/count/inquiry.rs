@@ -75,7 +75,7 @@ impl Inquiry<'_> {
         self.failed(failed, exchange)
     }
 
-    /// The client's bytes but for the model's name; what a message would be given beside them is none of a count's.
+    /// The client's bytes but for the model's name, and for what a message is sent without; what a message would be given beside them is none of a count's.
     fn body(&self) -> Bytes {
         let ClientRequest {
             protocol,
@@ -83,8 +83,9 @@ impl Inquiry<'_> {
             head,
             ..
         } = self.request;
+        let trimmed = protocol.without_unsigned_thinking(body);
         protocol.rewrite(
-            body,
+            trimmed.as_ref().map_or(body, |trimmed| &trimmed.body),
             head,
             &Rewrite {
                 model: &self.engagement.route.model,

@@ -10,6 +10,7 @@ use crate::convert::ids::{self, CallIds};
 use crate::convert::loss::Loss;
 use crate::convert::memo::Memo;
 use crate::convert::{Encoded, ReplyContext, append, arguments};
+use crate::protocol::anthropic::UNSIGNED;
 
 /// Writes the answer. Arguments that are no JSON object travel inside one (`convert::arguments`); losses are paths into
 /// the upstream's answer.
@@ -79,7 +80,7 @@ impl Content<'_> {
                 self.begin(r#"{"type":"thinking","thinking":"#);
                 self.string(text);
                 self.raw(r#","signature":"#);
-                self.string(signature.as_deref().unwrap_or_default());
+                self.string(signature.as_deref().unwrap_or(UNSIGNED));
                 self.raw("}");
             }
             Block::RedactedThinking(data) => {
@@ -119,7 +120,9 @@ impl Content<'_> {
             ));
         }
         self.begin(r#"{"type":"tool_use","id":"#);
-        let id = self.calls.next(CALL, id, self.answer, self.context);
+        let id = self
+            .calls
+            .next(CALL, &ids::plain(id), self.answer, self.context);
         self.string(&id);
         self.raw(r#","name":"#);
         self.string(self.context.memo.tool_name(name));

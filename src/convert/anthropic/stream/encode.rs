@@ -12,6 +12,7 @@ use crate::convert::ids::{self, CallIds};
 use crate::convert::loss::Loss;
 use crate::convert::{ReplyContext, append};
 use crate::protocol::Protocol;
+use crate::protocol::anthropic::UNSIGNED;
 use crate::protocol::sse::LINE_LIMIT;
 
 /// Turns the events of one answer into those of this protocol.
@@ -54,7 +55,10 @@ struct Live {
 #[derive(Debug)]
 enum Kind {
     Text,
-    Thinking,
+    Thinking {
+        /// A signature has been written.
+        is_signed: bool,
+    },
     Call(Call),
     /// It was whole when it began.
     Whole,
@@ -206,7 +210,10 @@ impl Encoder {
             BlockStart::Text | BlockStart::Refusal => {
                 (between.open(Opening::Text, out), Kind::Text)
             }
-            BlockStart::Thinking => (between.open(Opening::Thinking, out), Kind::Thinking),
+            BlockStart::Thinking => (
+                between.open(Opening::Thinking, out),
+                Kind::Thinking { is_signed: false },
+            ),
             BlockStart::RedactedThinking(data) => (
                 between.open(Opening::RedactedThinking { data }, out),
                 Kind::Whole,
@@ -217,7 +224,9 @@ impl Encoder {
                     position: self.calls.count(),
                     ..Call::default()
                 };
-                let id = self.calls.next(CALL, id, &self.answer, &self.context);
+                let id = self
+                    .calls
+                    .next(CALL, &ids::plain(id), &self.answer, &self.context);
                 (
                     between.open(Opening::ToolUse { id: &id, name }, out),
                     Kind::Call(call),
@@ -246,8 +255,12 @@ impl Encoder {
     fn close(&mut self, out: &mut BytesMut) {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Open(live) => {
-                if let Kind::Call(call) = &live.kind {
-                    call.complete(&live.open, &mut self.loss, out);
+                match &live.kind {
+                    Kind::Call(call) => call.complete(&live.open, &mut self.loss, out),
+                    Kind::Thinking { is_signed: false } => {
+                        live.open.delta(Form::SIGNATURE, UNSIGNED, out);
+                    }
+                    _ => {}
                 }
                 self.stage = Stage::Between(live.open.close(out));
             }
@@ -284,8 +297,13 @@ impl Live {
     fn write(&mut self, delta: &Delta, out: &mut BytesMut) {
         match (&mut self.kind, delta) {
             (Kind::Text, Delta::Text(text)) => self.open.delta(Form::TEXT, text, out),
-            (Kind::Thinking, Delta::Thinking(text)) => self.open.delta(Form::THINKING, text, out),
-            (Kind::Thinking, Delta::Signature(text)) => self.open.delta(Form::SIGNATURE, text, out),
+            (Kind::Thinking { .. }, Delta::Thinking(text)) => {
+                self.open.delta(Form::THINKING, text, out);
+            }
+            (Kind::Thinking { is_signed }, Delta::Signature(text)) => {
+                *is_signed |= !text.is_empty();
+                self.open.delta(Form::SIGNATURE, text, out);
+            }
             (Kind::Call(call), Delta::Arguments(piece)) => call.add(piece, &self.open, out),
             _ => {}
         }

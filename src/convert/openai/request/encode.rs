@@ -10,6 +10,7 @@ use self::report::Report;
 use super::LIMITS;
 use crate::conversation::Origin;
 use crate::conversation::{Conversation, Extra};
+use crate::convert::ids;
 use crate::convert::memo::{self, Memo};
 use crate::convert::read;
 use crate::convert::write::{self, Object};
@@ -101,12 +102,17 @@ fn tool_name(name: &str, own: bool) -> Cow<'_, str> {
     }
 }
 
-/// The id of a call, and of its result, as OpenAI takes it.
+/// The id of a call, and of its result, as OpenAI takes it, and as the upstream told it where it was rewritten for the
+/// client.
 fn call_id(id: &str, own: bool) -> Cow<'_, str> {
-    if own || id.chars().count() <= LONGEST_CALL {
-        Cow::Borrowed(id)
+    if own {
+        return Cow::Borrowed(id);
+    }
+    let id = ids::as_told(id);
+    if id.chars().count() <= LONGEST_CALL {
+        id
     } else {
-        memo::fit(id, LONGEST_CALL)
+        Cow::Owned(memo::fit(&id, LONGEST_CALL).into_owned())
     }
 }
 

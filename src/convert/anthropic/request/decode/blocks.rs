@@ -4,6 +4,7 @@ use super::{cache_mark, media};
 use crate::conversation::{Block, Extra, Json, ToolResult};
 use crate::convert::read::{self, Object};
 use crate::error::GatewayError;
+use crate::protocol::anthropic::UNSIGNED;
 
 /// What a result of a tool may hold. Results do not nest, however deep a client may do it.
 const IN_RESULTS: [&str; 3] = ["text", "image", "document"];
@@ -71,7 +72,9 @@ fn block(
         "tool_result" => Some(tool_result(&mut object, holder, extras)?),
         "thinking" => Some(Block::Thinking {
             text: object.string("thinking")?.unwrap_or_default(),
-            signature: object.text("signature")?,
+            signature: object
+                .text("signature")?
+                .filter(|signature| signature != UNSIGNED),
         }),
         "redacted_thinking" => Some(Block::RedactedThinking(object.required("data")?)),
         _ => None,

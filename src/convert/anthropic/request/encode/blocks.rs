@@ -8,6 +8,7 @@ use super::typed;
 use crate::conversation::{Block, CacheMark, Document, Image, Media, Path, Role, ToolResult};
 use crate::convert::anthropic::request::nested::Nested;
 use crate::convert::arguments;
+use crate::convert::ids;
 use crate::convert::loss::Loss;
 use crate::convert::read;
 use crate::convert::write::{self, Object};
@@ -231,21 +232,12 @@ fn source(out: &mut Vec<u8>, media: &Media) {
     object.end(out);
 }
 
-/// A tool call's id in the characters that the provider takes: letters, digits, `_` and `-`. Every other byte becomes
-/// `_x` and its two hexadecimal digits, so that a call and its result keep meeting and different ids stay different.
+/// A tool call's id as the provider takes it: in plain characters, and not empty.
 fn tool_id(id: &str) -> Cow<'_, str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if id.is_empty() {
-        return Cow::Borrowed("_");
+    match id {
+        "" => Cow::Borrowed("_"),
+        id => ids::plain(id),
     }
-    if id.bytes().all(plain) {
-        return Cow::Borrowed(id);
-    }
-    let escape = |byte: u8| match byte {
-        byte if plain(byte) => char::from(byte).to_string(),
-        byte => format!("_x{byte:02x}"),
-    };
-    Cow::Owned(id.bytes().map(escape).collect())
 }
 
 #[cfg(test)]
@@ -256,7 +248,6 @@ mod tests {
     fn tool_ids_keep_to_the_characters_the_provider_takes() {
         assert_eq!(tool_id("call_aB-1"), "call_aB-1");
         assert_eq!(tool_id("functions.f:0"), "functions_x2ef_x3a0");
-        assert_eq!(tool_id("é"), "_xc3_xa9");
         assert_eq!(tool_id(""), "_");
     }
 }
