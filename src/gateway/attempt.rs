@@ -277,15 +277,10 @@ impl<'a> Provisional<'a> {
         status: u16,
         retry_after: Option<Duration>,
     ) -> Self {
-        let failure = Failure {
-            status: Some(status),
-            retry_after,
-            ..Failure::default()
-        };
         let max_cooldown = walk.gateway.settings.max_cooldown;
         Self {
             engagement,
-            effect: outcome::judge(&failure, &engagement.route, max_cooldown).key,
+            effect: effect_of_head(status, retry_after, &engagement.route, max_cooldown),
         }
     }
 
@@ -293,6 +288,24 @@ impl<'a> Provisional<'a> {
     fn overtaken(mut self) {
         self.effect = KeyEffect::None;
     }
+}
+
+/// Other refusals, a 403 above all, may be about what the request says: only their bodies tell.
+fn effect_of_head(
+    status: u16,
+    retry_after: Option<Duration>,
+    route: &Route,
+    max_cooldown: Duration,
+) -> KeyEffect {
+    if !matches!(status, 401 | 402 | 429 | 500..) {
+        return KeyEffect::None;
+    }
+    let failure = Failure {
+        status: Some(status),
+        retry_after,
+        ..Failure::default()
+    };
+    outcome::judge(&failure, route, max_cooldown).key
 }
 
 impl Drop for Provisional<'_> {
@@ -373,4 +386,24 @@ pub(super) fn passed_headers(headers: &HeaderMap) -> PassedHeaders {
 
 fn passes(name: &HeaderName) -> bool {
     PASSED.contains(&name.as_str()) || name.as_str().starts_with(PASSED_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::routing::samples;
+
+    #[test]
+    fn the_head_of_a_refusal_that_may_be_about_the_request_rests_no_key() {
+        let route = samples::route(&Arc::new(samples::provider("alpha", 1)), "up");
+        let effect = |status| effect_of_head(status, None, &route, Duration::from_secs(60));
+        for status in [400, 403, 404, 413, 422] {
+            assert_eq!(effect(status), KeyEffect::None, "{status}");
+        }
+        for status in [401, 402, 429] {
+            assert_ne!(effect(status), KeyEffect::None, "{status}");
+        }
+    }
 }
