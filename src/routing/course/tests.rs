@@ -474,3 +474,21 @@ fn a_route_whose_time_is_over_leaves_the_later_ones_theirs() {
     course.no_key(later, used_up());
     assert!(matches!(course.next(later, 0.5), Step::End(End::OutOfTime)));
 }
+
+#[test]
+fn a_repaired_request_whose_key_was_banned_meanwhile_asks_the_other_keys() {
+    let now = Instant::now();
+    let mut course = course(&[2, 1], 0, now);
+    let keys = samples::keys(2);
+    next(&mut course, now).unwrap();
+    course.called(keys[0].digest);
+    course.repaired();
+    let (_, again, _) = next(&mut course, now).unwrap();
+    assert!(again.names(&keys[0].digest) && !again.names(&keys[1].digest));
+    course.no_key(now, resting(RestKind::Banned, 60));
+    let (provider, choice, _) = next(&mut course, now).unwrap();
+    assert_eq!(provider, "p0");
+    assert!(choice.names(&keys[1].digest) && !choice.names(&keys[0].digest));
+    course.no_key(now, used_up());
+    assert_eq!(next(&mut course, now).unwrap().0, "p1");
+}

@@ -38,6 +38,8 @@ pub(super) struct Visit {
     phase: Phase,
     /// The key that is asked once more, whatever the phase.
     again: Option<Digest>,
+    /// That key is being asked for: should it not be had, the phase goes on where it was.
+    awaits_again: bool,
     /// The key called last.
     current: Option<Digest>,
 }
@@ -69,6 +71,7 @@ impl Visit {
         bounds: Bounds,
     ) -> Option<(Choice, Duration)> {
         if let Some(key) = self.again.take() {
+            self.awaits_again = true;
             return Some((Choice::Again { among: vec![key] }, Duration::ZERO));
         }
         if self.phase == Phase::Keys {
@@ -97,6 +100,9 @@ impl Visit {
 
     /// None of the keys asked for can be had; whether something else can be tried here.
     pub(super) fn keys_used_up(&mut self, cycles: u32) -> bool {
+        if std::mem::take(&mut self.awaits_again) {
+            return true;
+        }
         let is_stuck = self.phase != Phase::Keys && self.tried.is_empty();
         if self.phase == Phase::Repeats || self.repeatable.is_empty() || is_stuck {
             return false;
@@ -124,6 +130,7 @@ impl Visit {
 
     pub(super) fn called(&mut self, key: Digest) {
         self.calls = self.calls.saturating_add(1);
+        self.awaits_again = false;
         if self.phase != Phase::Keys {
             self.repeats = self.repeats.saturating_add(1);
         }
