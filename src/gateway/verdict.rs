@@ -135,7 +135,10 @@ impl Failures {
             .min();
         GatewayError::new(
             kind,
-            format!("Every key of model `{model}` rests after earlier failures (no call made)"),
+            format!(
+                "Every key of model `{model}` rests after earlier failures or is at its limit of calls under way \
+                 (no call made)"
+            ),
         )
         .with_retry_after(soonest.or(rested))
     }
