@@ -217,6 +217,10 @@ async fn unstreamed(route: &Route, response: Response, deadline: (Instant, Phase
         Ok(reading) if reading.error.is_some() => {
             FailedCall::told(reading.error.unwrap_or_default())
         }
+        _ if read.len() < ERROR_LIMIT && Instant::now() >= deadline.0 => FailedCall::fault(
+            FaultKind::Timeout(deadline.1),
+            "the stream brought no content, only the head of a JSON answer",
+        ),
         _ => FailedCall::fault(
             FaultKind::Malformed,
             format!("asked for a stream, got JSON with status {status}"),

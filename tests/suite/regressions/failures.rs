@@ -301,3 +301,15 @@ fn an_error_event_of_an_upstream_keeps_its_own_type() {
         assert!(finished.text().ends_with(&last), "{}", finished.text());
     }
 }
+
+#[test]
+fn a_stream_that_is_only_the_head_of_a_json_answer_is_a_silent_upstream() {
+    let upstream = Upstream::start();
+    upstream.always(openai_answer("never said").chunked().only(0).stall());
+    let gateway = one_route(&upstream, Protocol::OpenAi)
+        .setting("first_token_seconds", 0.3)
+        .start();
+    let refused = gateway.chat(&streamed());
+    assert_eq!(refused.status, 504, "{}", refused.text());
+    assert_eq!(upstream.requests().len(), 1);
+}
