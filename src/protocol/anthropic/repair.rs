@@ -45,7 +45,8 @@ fn member(message: &mut Message<'_>, name: &str, value: &str) {
     });
 }
 
-fn string(object: &str, wanted: &str) -> Option<String> {
+/// A member's text, if it is one.
+pub(super) fn string(object: &str, wanted: &str) -> Option<String> {
     let mut found = None;
     let _ = json::members(object, |name, value| {
         if name == wanted {

@@ -5,9 +5,12 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::repair::string;
 use crate::protocol::json;
 use crate::protocol::raw::{RawObject, span};
 use crate::protocol::repair::{self, Patches};
+
+mod budget;
 
 /// The signature of thinking that has none of Anthropic's. Some clients drop thinking whose signature is empty, so
 /// that it never comes back to providers that want it; and it tells which blocks no provider of this protocol has made.
@@ -18,7 +21,7 @@ pub const UNSIGNED: &str = "model-proxy-unsigned";
 pub struct Trimmed {
     /// The body; everything else in it is as it was.
     pub body: RawObject,
-    /// Where the blocks stood, such as `messages[1].content[0]`.
+    /// What was left out, such as `messages[1].content[0]`.
     pub dropped: Vec<String>,
 }
 
@@ -29,6 +32,7 @@ pub(in crate::protocol) fn without_unsigned_thinking(body: &RawObject) -> Option
     let messages = body.get("messages")?;
     let (mut spans, mut hollow) = (Vec::new(), Vec::new());
     let (mut patches, mut dropped) = (Patches::new(), Vec::new());
+    let mut turns = Vec::new();
     json::elements(messages, |text| {
         let found = unsigned_blocks(messages, text);
         let place = spans.len();
@@ -38,6 +42,7 @@ pub(in crate::protocol) fn without_unsigned_thinking(body: &RawObject) -> Option
                 .map(|block| format!("messages[{place}].content[{block}]")),
         );
         hollow.push(found.is_all());
+        turns.push((text, found.begins_without_thought(messages)));
         if !found.is_all() {
             patches.extend(found.cuts());
         }
@@ -52,10 +57,31 @@ pub(in crate::protocol) fn without_unsigned_thinking(body: &RawObject) -> Option
         unwanted: hollow,
     };
     patches.extend(hollow.cuts());
-    Some(Trimmed {
-        body: RawObject::parse(repair::patched(body, messages, patches)?).ok()?,
+    let patched = RawObject::parse(repair::patched(body, messages, patches)?).ok()?;
+    let mut trimmed = Trimmed {
+        body: patched,
         dropped,
-    })
+    };
+    if calls_tools_without_thought(&turns) {
+        budget::give_up(&mut trimmed);
+    }
+    Some(trimmed)
+}
+
+/// Whether the conversation is in the middle of calling tools and the turn that called them has lost what it began
+/// with. Of each message: its text, and whether it has.
+fn calls_tools_without_thought(turns: &[(&str, bool)]) -> bool {
+    let read = turns.iter().rev();
+    let read = read.map(|(text, is_bare)| (repair::read(text, |_, _, _| {}), *is_bare));
+    let mut recent = read.filter(|(message, _)| message.role != "system");
+    let Some((last, _)) = recent.next() else {
+        return false;
+    };
+    let mut answers = false;
+    let _ = json::elements(last.content, |block| {
+        answers |= string(block, "type").as_deref() == Some("tool_result");
+    });
+    answers && recent.next().is_some_and(|(_, is_bare)| is_bare)
 }
 
 /// The elements of an array, some of which are to be left out.
@@ -76,6 +102,18 @@ impl Found {
     /// Nothing would be left of what was there.
     fn is_all(&self) -> bool {
         !self.unwanted.is_empty() && self.unwanted.iter().all(|unwanted| *unwanted)
+    }
+
+    /// Something is to be left out, and the first of the rest is no thinking.
+    fn begins_without_thought(&self, messages: &str) -> bool {
+        let mut rest = self.spans.iter().zip(&self.unwanted);
+        let first = rest.find_map(|(span, unwanted)| (!unwanted).then(|| span.clone()));
+        let kind = first.and_then(|span| string(messages.get(span)?, "type"));
+        self.places().next().is_some()
+            && !matches!(
+                kind.as_deref(),
+                None | Some("thinking" | "redacted_thinking")
+            )
     }
 
     /// What to cut so that neither the elements nor their commas are left: each run up to the next element, the last
@@ -124,13 +162,8 @@ fn unsigned_blocks(messages: &str, message: &str) -> Found {
 }
 
 fn is_unsigned(block: &str) -> bool {
-    let (mut is_thinking, mut has_mark) = (false, false);
-    let _ = json::members(block, |name, value| match &*name {
-        "type" => is_thinking = json::string(value).as_deref() == Some("thinking"),
-        "signature" => has_mark = json::string(value).as_deref() == Some(UNSIGNED),
-        _ => {}
-    });
-    is_thinking && has_mark
+    string(block, "type").as_deref() == Some("thinking")
+        && string(block, "signature").as_deref() == Some(UNSIGNED)
 }
 
 #[cfg(test)]
@@ -199,6 +232,45 @@ mod tests {
             let (body, dropped) = trimmed(&format!(r#"{{"messages":{messages}}}"#)).unwrap();
             assert_eq!(body, format!(r#"{{"messages":{left}}}"#));
             assert!(dropped.ends_with("].content[0]"), "{dropped}");
+        }
+    }
+
+    #[test]
+    fn a_budget_for_thinking_is_given_up_where_a_turn_has_lost_its_beginning() {
+        let call = r#"{"type":"tool_use","id":"a","name":"f","input":{}}"#;
+        let result = r#"{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"}]}"#;
+        let body = |content: &str, last: &str, rest: &str| {
+            format!(
+                r#"{{"messages":[{{"role":"assistant","content":[{content}{call}]}},{last}],{rest}}}"#
+            )
+        };
+        let enabled = r#""thinking":{"type":"enabled","budget_tokens":1024}"#;
+        let managed = r#""context_management":{"edits":[{"type":"clear_thinking_20251015","keep":"all"}, {"type":"b"}]}"#;
+        let dropped = "messages[0].content[0]";
+        let cut = format!("{OURS},");
+        assert_eq!(
+            trimmed(&body(&cut, result, &format!("{enabled},{managed}"))),
+            Some((
+                body(
+                    "",
+                    result,
+                    r#""thinking":{"type":"disabled"},"context_management":{"edits":[{"type":"b"}]}"#
+                ),
+                format!("{dropped},thinking,context_management.edits[0]")
+            ))
+        );
+        let adaptive = r#""thinking":{"type":"adaptive"}"#;
+        let said = r#"{"role":"user","content":"x"}"#;
+        let signed = format!("{SIGNED},");
+        for (kept, last, rest) in [
+            ("", result, format!("{adaptive},{managed}")),
+            ("", said, format!("{enabled},{managed}")),
+            (signed.as_str(), result, enabled.to_owned()),
+        ] {
+            assert_eq!(
+                trimmed(&body(&format!("{cut}{kept}"), last, &rest)),
+                Some((body(kept, last, &rest), dropped.to_owned()))
+            );
         }
     }
 
