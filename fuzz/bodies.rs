@@ -176,6 +176,7 @@ fn converted(data: &[u8], from: Protocol, to: Protocol, include_usage: bool) -> 
             Verdict::End if !reader.complete() => return (out, false),
             Verdict::End => {
                 converter.convert(&event, &mut out);
+                converter.finish(&mut out);
                 return (out, true);
             }
             Verdict::Pass | Verdict::UsageOnly => converter.convert(&event, &mut out),

@@ -79,15 +79,16 @@ impl CallIds {
     }
 }
 
-/// A call's id in the characters that every protocol takes: letters, digits, `_` and `-`. Every other byte becomes `_x`
-/// and its two hexadecimal digits, so that a call and its result keep meeting and different ids stay different.
+/// A call's id in the characters that every protocol takes: letters, digits, `_` and `-`. Every other byte becomes `-x`
+/// and its two hexadecimal digits, which ids as providers make them do not hold, so that a call and its result keep meeting
+/// and different ids stay different.
 pub(super) fn plain(id: &str) -> Cow<'_, str> {
     if id.bytes().all(is_plain) {
         return Cow::Borrowed(id);
     }
     let escape = |byte: u8| match byte {
         byte if is_plain(byte) => char::from(byte).to_string(),
-        byte => format!("_x{byte:02x}"),
+        byte => format!("-x{byte:02x}"),
     };
     Cow::Owned(id.bytes().map(escape).collect())
 }
@@ -96,7 +97,7 @@ pub(super) fn plain(id: &str) -> Cow<'_, str> {
 /// own want them back in it.
 pub(super) fn as_told(id: &str) -> Cow<'_, str> {
     let mut told = Vec::with_capacity(id.len());
-    let mut pieces = id.split("_x");
+    let mut pieces = id.split("-x");
     told.extend(pieces.next().unwrap_or_default().bytes());
     for piece in pieces {
         let digits = piece.get(..2).filter(|digits| {
@@ -110,7 +111,7 @@ pub(super) fn as_told(id: &str) -> Cow<'_, str> {
                 told.extend(piece.bytes().skip(2));
             }
             None => {
-                told.extend(b"_x");
+                told.extend(b"-x");
                 told.extend(piece.bytes());
             }
         }
@@ -206,8 +207,8 @@ mod tests {
     fn ids_of_calls_keep_to_the_characters_that_every_protocol_takes() {
         for (told, written) in [
             ("call_aB-1", "call_aB-1"),
-            ("functions.f:0", "functions_x2ef_x3a0"),
-            ("é", "_xc3_xa9"),
+            ("functions.f:0", "functions-x2ef-x3a0"),
+            ("é", "-xc3-xa9"),
             ("", ""),
         ] {
             assert_eq!(plain(told), written);
@@ -220,11 +221,11 @@ mod tests {
         for id in [
             "_x",
             "a_x4",
-            "a_x41",
+            "a-x41",
             "a_x2E",
-            "a_xc3",
+            "a-xc3",
             "_xé",
-            "a.b_x2e",
+            "a.b-x2e",
             "toolu_x_xzz",
         ] {
             assert_eq!(as_told(id), id);

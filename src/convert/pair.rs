@@ -141,6 +141,14 @@ impl StreamConverter {
     /// The upstream ended properly, perhaps without its marker: appends what is missing.
     pub fn finish(&mut self, out: &mut BytesMut) {
         self.decoder.finish(&mut self.events);
+        // Where the decoder found no answer at all, an empty one. What has been said already is not said again.
+        self.events.push(Event::Start {
+            id: String::new(),
+            model: String::new(),
+            created: None,
+            usage: None,
+        });
+        self.events.push(Event::End);
         self.encode(out);
     }
 

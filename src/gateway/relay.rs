@@ -257,7 +257,7 @@ impl Relay {
             self.keep(&event.raw);
         }
         if matches!(verdict, Verdict::End) {
-            self.complete();
+            self.end();
         }
     }
 

@@ -137,6 +137,7 @@ impl Splice {
     /// The upstream ended properly, perhaps without its marker.
     pub(super) fn finish(&mut self, out: &mut BytesMut) -> Result<(), Diverged> {
         self.decoder.finish(&mut self.events);
+        self.events.push(Event::End);
         self.write(out)
     }
 

@@ -433,7 +433,7 @@ fn a_session_was_stuck_with_thinking_that_nobody_had_signed() {
         ("Hm.", "model-proxy-unsigned")
     );
     let id = said("/content_block/id");
-    assert_eq!(id, "functions_x2eRead_x3a0");
+    assert_eq!(id, "functions-x2eRead-x3a0");
 
     let call = json!({"type": "tool_use", "id": id, "name": "weather", "input": {}});
     let results = json!({"role": "user", "content": [

@@ -122,3 +122,24 @@ fn the_losses_of_a_stream_can_be_told_when_it_ends() {
     converter.convert(&event, &mut BytesMut::new());
     assert_eq!(converter.loss().to_string(), "content[0] dropped");
 }
+
+#[test]
+fn a_stream_that_ends_properly_ends_for_the_client_even_if_it_held_no_answer() {
+    let nobody_asked =
+        "data: {\"choices\":[{\"index\":1,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    for (to, end) in [
+        (Protocol::OpenAi, "data: [DONE]"),
+        (Protocol::Anthropic, "event: message_stop"),
+    ] {
+        let context = context(Memo::default());
+        let mut converter = StreamConverter::new(Protocol::OpenAi, to, context, false);
+        let mut out = BytesMut::new();
+        for raw in [nobody_asked, "data: [DONE]\n\n"] {
+            converter.convert(&sse::Event::parse(raw.into()), &mut out);
+        }
+        converter.finish(&mut out);
+        converter.finish(&mut out);
+        let text = String::from_utf8(out.to_vec()).unwrap();
+        assert_eq!(text.matches(end).count(), 1, "{text}");
+    }
+}

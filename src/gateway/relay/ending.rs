@@ -26,27 +26,30 @@ impl Relay {
         self.broken(FaultKind::Cut);
     }
 
-    /// What the upstream forgot to say at the end.
+    /// The upstream forgot its marker.
     fn add_end(&mut self) {
-        let ended = match (&mut self.splice, &mut self.converter) {
-            (Some(splice), _) => splice.finish(&mut self.out),
-            (None, Some(converter)) => {
-                converter.finish(&mut self.out);
-                Ok(())
-            }
-            (None, None) => {
-                let marker = self.terms.protocol.end_marker();
-                self.out.extend_from_slice(marker.as_bytes());
-                Ok(())
-            }
-        };
-        match ended {
-            Ok(()) => self.complete(),
-            Err(_) => self.diverged(),
+        if self.splice.is_none() && self.converter.is_none() {
+            let marker = self.terms.protocol.end_marker();
+            self.out.extend_from_slice(marker.as_bytes());
         }
+        self.end();
     }
 
-    pub(super) fn complete(&mut self) {
+    /// The upstream is done: what is converted ends with it, whatever its events had to say.
+    pub(super) fn end(&mut self) {
+        match (&mut self.splice, &mut self.converter) {
+            (Some(splice), _) => {
+                if splice.finish(&mut self.out).is_err() {
+                    return self.diverged();
+                }
+            }
+            (None, Some(converter)) => converter.finish(&mut self.out),
+            (None, None) => {}
+        }
+        self.complete();
+    }
+
+    fn complete(&mut self) {
         if let Some(body) = self.source.body.take() {
             // Ends by itself within 50 ms; a connection that is read to its end is used again.
             actix_rt::spawn(body.drain());

@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn tool_ids_keep_to_the_characters_the_provider_takes() {
         assert_eq!(tool_id("call_aB-1"), "call_aB-1");
-        assert_eq!(tool_id("functions.f:0"), "functions_x2ef_x3a0");
+        assert_eq!(tool_id("functions.f:0"), "functions-x2ef-x3a0");
         assert_eq!(tool_id(""), "_");
     }
 }

@@ -306,7 +306,7 @@ fn tool_ids_of_any_spelling_still_meet() {
     ]));
     let call = &body["messages"][0]["content"][0]["id"];
     let result = &body["messages"][1]["content"][0]["tool_use_id"];
-    assert_eq!((call, result), (&json!("functions_x2ef_x3a0"), call));
+    assert_eq!((call, result), (&json!("functions-x2ef-x3a0"), call));
     assert_eq!(loss, "");
 }
 
