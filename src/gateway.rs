@@ -7,6 +7,7 @@ pub mod count;
 pub mod exchange;
 mod fitting;
 mod opening;
+mod pools;
 mod relay;
 mod splice;
 pub mod stop;
@@ -76,6 +77,12 @@ pub enum Answer {
     Whole(Whole),
     /// A stream whose first content has arrived, or that has waited for it so long that its client has to hear something.
     Stream(Box<OpenStream>),
+    /// Nobody answered.
+    None(NoAnswer),
+}
+
+/// Why nobody answered, as the client hears it.
+pub enum NoAnswer {
     /// An upstream's refusal, in the client's protocol.
     Refused(Refusal),
     /// Ours.

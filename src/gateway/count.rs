@@ -2,12 +2,10 @@
 //! It books nothing: no limit is touched, and no token counts as used.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attempt::Engagement;
 use super::exchange::Exchange;
-use super::{Answer, ClientRequest, Gateway, Refusal, Whole};
-use crate::actors::key_pool::{Acquire, Soonest};
+use super::{ClientRequest, Gateway, NoAnswer, Whole};
 use crate::actors::ledger::RouteCall;
 use crate::config::catalog::Catalog;
 use crate::error::{ErrorKind, GatewayError};
@@ -20,19 +18,14 @@ mod inquiry;
 use estimate::estimate;
 use inquiry::{Inquiry, Said};
 
-/// An actor that does not answer within this is dead.
-const ASK: Duration = Duration::from_secs(2);
-
 /// What a client is told.
 pub enum Count {
     /// What an upstream counted.
     Told(Whole),
     /// What we guess.
     Estimated(u64),
-    /// An upstream's refusal, in the client's protocol.
-    Refused(Refusal),
-    /// Ours.
-    Failed(GatewayError),
+    /// Neither.
+    None(NoAnswer),
 }
 
 impl Gateway {
@@ -50,8 +43,7 @@ impl Gateway {
             () = self.stop.ended() => {
                 let error = GatewayError::new(ErrorKind::Stopping, "The gateway is stopping");
                 exchange.end_attempt(None, error.kind.name());
-                exchange.fail(&error);
-                Count::Failed(error)
+                unanswered(NoAnswer::Failed(error), exchange)
             }
         }
     }
@@ -76,7 +68,7 @@ impl Gateway {
                     exchange.complete(whole.status);
                     return Count::Told(whole);
                 }
-                Said::Fault(answer) => return fault(answer, exchange),
+                Said::Fault(why) => return unanswered(why, exchange),
                 Said::Nothing => {}
             }
         }
@@ -85,10 +77,7 @@ impl Gateway {
                 exchange.complete(200);
                 Count::Estimated(tokens)
             }
-            Err(error) => {
-                exchange.fail(&error);
-                Count::Failed(error)
-            }
+            Err(error) => unanswered(NoAnswer::Failed(error), exchange),
         }
     }
 
@@ -96,56 +85,29 @@ impl Gateway {
     async fn counting_route(&self, plan: &Plan) -> Option<(Engagement, String)> {
         for planned in &plan.routes {
             let route = &planned.route;
-            let pool = self.registry.pool(&route.provider.name);
             let Some(url) = route.count_tokens_url() else {
                 // Nobody is going to be called: whether one could is all there is to know.
-                let question = Soonest {
+                match self.resting(route).await {
+                    Some(_) => continue,
+                    None => return None,
+                }
+            };
+            let choice = Choice::Ready { except: Vec::new() };
+            if let Ok((pool, lease)) = self.lease(route, choice).await {
+                let engagement = Engagement {
+                    lease,
+                    pool,
                     route: Arc::clone(route),
+                    call: RouteCall::default(),
                 };
-                match pool.send(question).timeout(ASK).await {
-                    Ok(Some(_)) => continue,
-                    _ => return None,
-                }
-            };
-            let question = Acquire {
-                route: Arc::clone(route),
-                choice: Choice::Ready { except: Vec::new() },
-            };
-            match pool.send(question).timeout(ASK).await {
-                Ok(Ok(lease)) => {
-                    let engagement = Engagement {
-                        lease,
-                        pool,
-                        route: Arc::clone(route),
-                        call: RouteCall::default(),
-                    };
-                    return Some((engagement, url));
-                }
-                Ok(Err(_)) => {}
-                Err(error) => {
-                    tracing::error!(provider = route.provider.name, %error, "the key pool does not answer");
-                }
+                return Some((engagement, url));
             }
         }
         None
     }
 }
 
-/// A refusal, as the client reads it and as the log does.
-fn fault(answer: Answer, exchange: &mut Exchange) -> Count {
-    match answer {
-        Answer::Refused(refusal) => {
-            exchange.refused(refusal.status, refusal.message.clone());
-            Count::Refused(refusal)
-        }
-        Answer::Failed(error) => {
-            exchange.fail(&error);
-            Count::Failed(error)
-        }
-        Answer::Whole(_) | Answer::Stream(_) => {
-            let error = GatewayError::new(ErrorKind::Internal, "a refusal became an answer");
-            exchange.fail(&error);
-            Count::Failed(error)
-        }
-    }
+fn unanswered(why: NoAnswer, exchange: &mut Exchange) -> Count {
+    exchange.unanswered(&why);
+    Count::None(why)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::NoAnswer;
 use super::budget::Taken;
 use super::stop::Live;
 use crate::actors::logger::LogBuffer;
@@ -241,11 +242,18 @@ impl Exchange {
         self.finished = true;
     }
 
-    /// The request ends with an upstream's refusal.
-    pub fn refused(&mut self, status: u16, message: String) {
-        self.record.status = self.head.get().unwrap_or(status);
-        self.note_error(ErrorKind::UpstreamRefused(status).name(), message);
-        self.finished = true;
+    /// The request ends without an answer.
+    pub fn unanswered(&mut self, why: &NoAnswer) {
+        match why {
+            NoAnswer::Failed(error) => self.fail(error),
+            NoAnswer::Refused(refusal) => {
+                let status = refusal.status;
+                self.record.status = self.head.get().unwrap_or(status);
+                let name = ErrorKind::UpstreamRefused(status).name();
+                self.note_error(name, refusal.message.clone());
+                self.finished = true;
+            }
+        }
     }
 
     fn note_error(&mut self, name: &'static str, message: String) {

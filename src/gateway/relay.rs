@@ -159,7 +159,6 @@ impl Relay {
             }
         }
         if self.out.is_empty() {
-            // A splice that swallows everything has nothing to say and is not at its end.
             return Poll::Ready(None);
         }
         Poll::Ready(Some(self.out.split().freeze()))

@@ -12,7 +12,8 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::relay::{Relay, Terms};
 use super::splice::Splice;
 use super::walk::{Arrived, Ending};
-use super::{Answer, ClientRequest};
+use super::{Answer, ClientRequest, NoAnswer};
+use crate::config::settings::{LogContent, Settings};
 use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::Protocol;
 
@@ -194,8 +195,8 @@ impl Keepalive {
 /// What had been an error with a status, now that the head has gone out.
 fn error_event(answer: &Answer, protocol: Protocol, request_id: &str) -> Bytes {
     let event = match answer {
-        Answer::Failed(error) => protocol.error_event(error, request_id),
-        Answer::Refused(refusal) => {
+        Answer::None(NoAnswer::Failed(error)) => protocol.error_event(error, request_id),
+        Answer::None(NoAnswer::Refused(refusal)) => {
             let kind = ErrorKind::UpstreamRefused(refusal.status);
             let error = GatewayError::new(kind, refusal.message.clone());
             protocol.error_event(&error, request_id)
@@ -210,14 +211,11 @@ fn error_event(answer: &Answer, protocol: Protocol, request_id: &str) -> Bytes {
 }
 
 /// What the stream of this request depends on beside its upstream.
-pub(super) fn terms(
-    request: &ClientRequest,
-    settings: &crate::config::settings::Settings,
-) -> Terms {
+pub(super) fn terms(request: &ClientRequest, settings: &Settings) -> Terms {
     Terms {
         protocol: request.protocol,
         include_usage: request.head.include_usage,
-        keeps_content: settings.log_content == crate::config::settings::LogContent::Full,
+        keeps_content: settings.log_content == LogContent::Full,
         max_cooldown: settings.max_cooldown,
         longest: settings.stream_max,
         ends_by: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::attempt::FailedCall;
-use super::{Answer, PassedHeaders, Refusal};
+use super::{NoAnswer, PassedHeaders, Refusal};
 use crate::config::catalog::Route;
 use crate::error::{ErrorKind, FaultKind, GatewayError};
 use crate::protocol::Protocol;
@@ -72,10 +72,10 @@ impl Failures {
     }
 
     /// The one answer to all of them.
-    pub(super) fn conclude(mut self, circumstances: &Circumstances<'_>) -> Answer {
+    pub(super) fn conclude(mut self, circumstances: &Circumstances<'_>) -> NoAnswer {
         match self.telling(circumstances.attempts) {
             Some(position) => upstream_words(self.calls.swap_remove(position), circumstances),
-            None => Answer::Failed(self.our_words(circumstances)),
+            None => NoAnswer::Failed(self.our_words(circumstances)),
         }
     }
 
@@ -180,7 +180,7 @@ impl Failed {
 }
 
 /// An upstream's own refusal, as far as the client may hear it.
-fn upstream_words(failed: Failed, circumstances: &Circumstances<'_>) -> Answer {
+fn upstream_words(failed: Failed, circumstances: &Circumstances<'_>) -> NoAnswer {
     let status = failed.status();
     let Circumstances {
         model,
@@ -189,7 +189,7 @@ fn upstream_words(failed: Failed, circumstances: &Circumstances<'_>) -> Answer {
         ..
     } = *circumstances;
     if matches!(status, 401..=404) {
-        return Answer::Failed(GatewayError::new(
+        return NoAnswer::Failed(GatewayError::new(
             ErrorKind::UpstreamRefused(status),
             format!(
                 "The request to model `{model}` was refused for what it asks ({})",
@@ -212,9 +212,9 @@ fn upstream_words(failed: Failed, circumstances: &Circumstances<'_>) -> Answer {
             _ => ErrorKind::UpstreamRefused(status),
         };
         let error = GatewayError::new(kind, message).with_retry_after(call.retry_after);
-        return Answer::Failed(error);
+        return NoAnswer::Failed(error);
     };
-    Answer::Refused(Refusal {
+    NoAnswer::Refused(Refusal {
         status,
         headers: refusal_headers(call.headers),
         body,

@@ -4,7 +4,7 @@ mod ending;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Instant, sleep};
 
@@ -14,18 +14,14 @@ use super::fitting::{Fitted, Hub, Unfit};
 use super::opening::Committed;
 use super::verdict::Failures;
 use super::{Answer, ClientRequest, Gateway};
-use crate::actors::key_pool::Acquire;
 use crate::config::catalog::{Catalog, Route};
 use crate::convert::ReplyContext;
 use crate::convert::memo::Memo;
 use crate::protocol::raw::RawObject;
 use crate::routing::course::{Course, End, Policy, Step};
 use crate::routing::keyring::{Choice, Resting};
-use crate::routing::outcome::{Judgement, RestKind, judge};
+use crate::routing::outcome::{Judgement, judge};
 use crate::routing::plan::{Plan, PlannedRoute};
-
-/// An actor that does not answer within this is dead.
-const ASK: Duration = Duration::from_secs(2);
 
 /// One request on its way through its plan.
 pub(super) struct Walk {
@@ -212,28 +208,15 @@ impl Walk {
 
     /// A key for the route, from its provider's pool.
     async fn engage(&self, route: &Arc<Route>, choice: Choice) -> Result<Engagement, Resting> {
-        let pool = self.gateway.registry.pool(&route.provider.name);
         let selection = &self.request.selection;
-        let question = Acquire {
+        let choice = choice.pinned(selection.pinned_key(route));
+        let (pool, lease) = self.gateway.lease(route, choice).await?;
+        Ok(Engagement {
+            call: selection.begin(route, &lease.key().digest),
+            lease,
+            pool,
             route: Arc::clone(route),
-            choice: choice.pinned(selection.pinned_key(route)),
-        };
-        match pool.send(question).timeout(ASK).await {
-            Ok(Ok(lease)) => Ok(Engagement {
-                call: selection.begin(route, &lease.key().digest),
-                lease,
-                pool,
-                route: Arc::clone(route),
-            }),
-            Ok(Err(resting)) => Err(resting),
-            Err(error) => {
-                tracing::error!(provider = route.provider.name, %error, "the key pool does not answer");
-                Err(Resting {
-                    soonest: None,
-                    kind: RestKind::Transient,
-                })
-            }
-        }
+        })
     }
 
     /// A call came to nothing: what it means for the key, for the way on and for the words at the end.

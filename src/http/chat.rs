@@ -161,8 +161,7 @@ fn respond(
     let mut attempts = exchange.map_or(0, Exchange::attempts);
     let mut response = match answer {
         Answer::Whole(whole) => respond::whole(whole),
-        Answer::Refused(refusal) => respond::refusal(refusal),
-        Answer::Failed(error) => respond::failure(request, &error),
+        Answer::None(why) => respond::unanswered(request, why),
         Answer::Stream(open) => {
             attempts = open.source.as_ref().map_or(0, |source| source.attempts);
             stream(worker, *open)

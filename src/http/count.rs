@@ -43,8 +43,7 @@ pub async fn tokens(
     let mut response = match count {
         Count::Told(whole) => respond::whole(whole),
         Count::Estimated(tokens) => estimate(tokens),
-        Count::Refused(refusal) => respond::refusal(refusal),
-        Count::Failed(error) => respond::failure(&request, &error),
+        Count::None(why) => respond::unanswered(&request, why),
     };
     respond::attempts(&mut response, exchange.attempts());
     response

@@ -13,7 +13,7 @@ use super::identity::request_id;
 use super::protocol_of;
 use crate::config::catalog::Route;
 use crate::error::{ErrorKind, GatewayError};
-use crate::gateway::{PassedHeaders, Refusal, Whole};
+use crate::gateway::{NoAnswer, PassedHeaders, Refusal, Whole};
 use crate::protocol::Protocol;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -99,8 +99,16 @@ pub fn whole(whole: Whole) -> HttpResponse {
     response
 }
 
+/// Why nobody answered.
+pub fn unanswered(request: &HttpRequest, why: NoAnswer) -> HttpResponse {
+    match why {
+        NoAnswer::Refused(refusal) => refused(refusal),
+        NoAnswer::Failed(error) => failure(request, &error),
+    }
+}
+
 /// An upstream's refusal, in the client's protocol already.
-pub fn refusal(refusal: Refusal) -> HttpResponse {
+fn refused(refusal: Refusal) -> HttpResponse {
     let mut response = HttpResponse::build(status(refusal.status));
     pass(&mut response, refusal.headers);
     response.insert_header((CONTENT_TYPE, JSON));

@@ -11,7 +11,7 @@ use crate::error::{FaultKind, Phase};
 use crate::gateway::attempt::{Engagement, FailedCall, Refused, passed_headers};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::verdict::{Circumstances, Failures};
-use crate::gateway::{Answer, ClientRequest, Gateway, Whole};
+use crate::gateway::{ClientRequest, Gateway, NoAnswer, Whole};
 use crate::protocol::{Rewrite, json};
 use crate::routing::outcome::{Class, judge};
 use crate::upstream::request::Response;
@@ -30,7 +30,7 @@ const DOES_NOT_COUNT: [u16; 3] = [404, 405, 501];
 pub(super) enum Said {
     Count(Whole),
     /// The client is at fault, as it would be with the message itself.
-    Fault(Answer),
+    Fault(NoAnswer),
     /// Nothing that helps.
     Nothing,
 }
@@ -75,7 +75,8 @@ impl Inquiry<'_> {
         self.failed(failed, exchange)
     }
 
-    /// The client's bytes but for the model's name, and for what a message is sent without; what a message would be given beside them is none of a count's.
+    /// The client's bytes but for the model's name, and for what a message is sent without; what a message would be given
+    /// beside them is none of a count's.
     fn body(&self) -> Bytes {
         let ClientRequest {
             protocol,

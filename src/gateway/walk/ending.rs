@@ -4,15 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ASK, Arrived, Detour, Ending, Walk};
-use crate::actors::key_pool::Soonest;
+use super::{Arrived, Detour, Ending, Walk};
 use crate::config::catalog::StreamRecovery;
 use crate::config::settings::LogContent;
 use crate::error::{ErrorKind, GatewayError};
 use crate::gateway::attempt::{Engagement, WholeAnswer};
 use crate::gateway::opening::Committed;
 use crate::gateway::verdict::Circumstances;
-use crate::gateway::{Answer, Whole};
+use crate::gateway::{Answer, NoAnswer, Whole};
 use crate::routing::plan::Plan;
 use crate::storage::record;
 use crate::storage::row::Content;
@@ -88,20 +87,18 @@ impl Walk {
         let error = GatewayError::new(ErrorKind::Stopping, "The gateway is stopping");
         self.exchange.end_attempt(None, ErrorKind::Stopping.name());
         self.exchange.fail(&error);
-        Ending::Answer(Answer::Failed(error), Box::new(self.exchange))
+        Ending::Answer(
+            Answer::None(NoAnswer::Failed(error)),
+            Box::new(self.exchange),
+        )
     }
 
-    /// When the first key of any route may be used again, as the pools know it after this request's reports.
+    /// When the first key of any route may be used again, as the pools know it after this request's reports; `None`: one
+    /// is ready now, or nobody knows.
     pub(super) async fn soonest(&self) -> Option<Duration> {
         let mut soonest = None;
         for planned in self.course.routes() {
-            let route = Arc::clone(&planned.route);
-            let pool = self.gateway.registry.pool(&route.provider.name);
-            let resting = pool.send(Soonest { route }).timeout(ASK).await;
-            let Ok(Some(resting)) = resting else {
-                // A key is ready now, or nobody knows.
-                return None;
-            };
+            let resting = self.gateway.resting(&planned.route).await?;
             soonest = match (soonest, resting.soonest) {
                 (Some(known), Some(new)) => Some(Duration::min(known, new)),
                 (known, new) => known.or(new),
@@ -112,8 +109,8 @@ impl Walk {
 
     /// No call brought an answer.
     pub(super) fn conclude(&mut self, soonest: Option<Duration>) -> Answer {
-        let answer = if self.course.routes().is_empty() {
-            Answer::Failed(self.plan.why_empty())
+        let why = if self.course.routes().is_empty() {
+            NoAnswer::Failed(self.plan.why_empty())
         } else {
             let attempts = self.exchange.attempts();
             let failures = std::mem::take(&mut self.failures);
@@ -125,18 +122,7 @@ impl Walk {
                 soonest,
             })
         };
-        match &answer {
-            Answer::Failed(error) => self.exchange.fail(error),
-            Answer::Refused(refusal) => self
-                .exchange
-                .refused(refusal.status, refusal.message.clone()),
-            Answer::Whole(_) | Answer::Stream(_) => {
-                self.exchange.fail(&GatewayError::new(
-                    ErrorKind::Internal,
-                    "no failure to tell",
-                ));
-            }
-        }
-        answer
+        self.exchange.unanswered(&why);
+        Answer::None(why)
     }
 }

@@ -1,0 +1,51 @@
+//! What the gateway asks the key pools.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+
+use super::Gateway;
+use crate::actors::key_pool::{Acquire, KeyPoolShell, Lease, Soonest};
+use crate::config::catalog::Route;
+use crate::routing::keyring::{Choice, Resting};
+use crate::routing::outcome::RestKind;
+
+/// An actor that does not answer within this is dead.
+const ASK: Duration = Duration::from_secs(2);
+
+impl Gateway {
+    /// A key for a route, with the pool that wants to know what becomes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Resting`] if none can be had.
+    pub(super) async fn lease(
+        &self,
+        route: &Arc<Route>,
+        choice: Choice,
+    ) -> Result<(Addr<KeyPoolShell>, Lease), Resting> {
+        let pool = self.registry.pool(&route.provider.name);
+        let question = Acquire {
+            route: Arc::clone(route),
+            choice,
+        };
+        match pool.send(question).timeout(ASK).await {
+            Ok(answer) => answer.map(|lease| (pool, lease)),
+            Err(error) => {
+                tracing::error!(provider = route.provider.name, %error, "the key pool does not answer");
+                Err(Resting {
+                    soonest: None,
+                    kind: RestKind::Transient,
+                })
+            }
+        }
+    }
+
+    /// When the first key of a route can be had; `None`: one is ready now, or nobody knows.
+    pub(super) async fn resting(&self, route: &Arc<Route>) -> Option<Resting> {
+        let pool = self.registry.pool(&route.provider.name);
+        let route = Arc::clone(route);
+        pool.send(Soonest { route }).timeout(ASK).await.ok()?
+    }
+}
