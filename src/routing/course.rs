@@ -54,7 +54,8 @@ pub enum End {
 }
 
 /// Where a request is on its way. After each [`Step::Call`] exactly one of [`Course::no_key`] and [`Course::called`] is
-/// told, unless its time was over before it began; after the latter, unless the call succeeded, one of [`Course::failed`] and [`Course::repaired`].
+/// told, unless its time was over before it began; after the latter, unless the call succeeded, one of
+/// [`Course::failed`] and [`Course::repaired`].
 #[derive(Debug)]
 pub struct Course {
     routes: Vec<PlannedRoute>,
@@ -116,11 +117,7 @@ impl Course {
 
     /// The routes after the one that was called last, as a course of its own would take them.
     pub fn rest(&self) -> Vec<PlannedRoute> {
-        let later = self.routes.iter().skip(self.position.saturating_add(1));
-        later
-            .filter(|planned| !self.is_pointless(&planned.route))
-            .cloned()
-            .collect()
+        self.after().cloned().collect()
     }
 
     /// When the attempts on a route have to be over.
@@ -263,15 +260,19 @@ impl Course {
         }
     }
 
-    /// Routes that may still be called after this one.
+    /// How many routes may still be called after this one.
     fn later(&self) -> usize {
         if self.came_back {
-            return 0;
+            0
+        } else {
+            self.after().count()
         }
+    }
+
+    /// The routes after this one that may take the request.
+    fn after(&self) -> impl Iterator<Item = &PlannedRoute> {
         let later = self.routes.iter().skip(self.position.saturating_add(1));
-        later
-            .filter(|planned| !self.is_pointless(&planned.route))
-            .count()
+        later.filter(|planned| !self.is_pointless(&planned.route))
     }
 
     /// A prompt too long for a model is too long for the same model elsewhere in the plan.
@@ -282,9 +283,10 @@ impl Course {
     }
 
     fn advance(&mut self) {
-        self.position = match self.came_back {
-            true => self.routes.len(),
-            false => self.position.saturating_add(1),
+        self.position = if self.came_back {
+            self.routes.len()
+        } else {
+            self.position.saturating_add(1)
         };
         self.visit = Visit::default();
     }
