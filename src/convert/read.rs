@@ -115,13 +115,7 @@ impl<'a> Object<'a> {
         let Some(value) = self.take(name) else {
             return Ok(None);
         };
-        if let Ok(number) = value.parse() {
-            return Ok(Some(number));
-        }
-        match value.parse::<f64>() {
-            Ok(number) if number.fract() == 0.0 => Ok((number >= 0.0).then_some(number as u64)),
-            _ => Err(wrong(&self.path_of(name), "an integer", value)),
-        }
+        json::integer(value).ok_or_else(|| wrong(&self.path_of(name), "an integer", value))
     }
 
     /// Takes a number and keeps its spelling.

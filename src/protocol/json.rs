@@ -327,6 +327,16 @@ pub fn count(value: &str) -> Option<u64> {
     })
 }
 
+/// A whole number, however it is spelled; `None`: something else. One below zero, which some take for "no limit", is
+/// none: `Some(None)`.
+pub fn integer(value: &str) -> Option<Option<u64>> {
+    if let Ok(number) = value.parse() {
+        return Some(Some(number));
+    }
+    let number: f64 = value.parse().ok()?;
+    (number.fract() == 0.0).then(|| (number >= 0.0).then_some(number as u64))
+}
+
 /// The text as a JSON string.
 pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()

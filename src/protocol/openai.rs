@@ -16,6 +16,7 @@ pub(super) use error::{error_body, error_event, is_own_error_shape};
 pub(super) use repair::missing_results;
 pub(super) use request::{read_request, rewrite};
 pub(super) use text::{answer_text, stream_text};
+pub(crate) use usage::inner_usage;
 pub(super) use usage::read as read_usage;
 
 /// Keeps a stream busy: a comment, since the protocol has no event for it.

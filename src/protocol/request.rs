@@ -142,13 +142,7 @@ impl<'a> Checks<'a> {
         let Some(value) = self.given(name) else {
             return Ok(None);
         };
-        if let Ok(number) = value.parse() {
-            return Ok(Some(number));
-        }
-        match value.parse::<f64>() {
-            Ok(number) if number.fract() == 0.0 => Ok((number >= 0.0).then_some(number as u64)),
-            _ => Err(self.wrong(name, "an integer", value)),
-        }
+        json::integer(value).ok_or_else(|| self.wrong(name, "an integer", value))
     }
 
     /// An object; `None` if it is missing or `null`.

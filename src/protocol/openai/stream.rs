@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::usage;
+use super::usage::{self, inner_usage};
 use crate::protocol::UsageReport;
 use crate::protocol::failure::{self, UpstreamError};
 use crate::protocol::json;
@@ -168,16 +168,6 @@ impl<'a> Chunk<'a> {
         .ok()?;
         Some(chunk)
     }
-}
-
-fn inner_usage(value: &str) -> Option<&str> {
-    let mut usage = None;
-    let _ = json::members(value, |name, value| {
-        if name == "usage" && value.starts_with('{') {
-            usage = Some(value);
-        }
-    });
-    usage
 }
 
 /// The members of a choice, of a chunk or of a whole answer, that we read.

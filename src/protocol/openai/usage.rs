@@ -4,6 +4,17 @@ use crate::conversation::Usage;
 use crate::protocol::UsageReport;
 use crate::protocol::json;
 
+/// The usage in `x_groq`, where that upstream puts it.
+pub(crate) fn inner_usage(value: &str) -> Option<&str> {
+    let mut usage = None;
+    let _ = json::members(value, |name, value| {
+        if name == "usage" && value.starts_with('{') {
+            usage = Some(value);
+        }
+    });
+    usage
+}
+
 /// Reads a usage object and keeps it.
 pub(super) fn report(raw: &str) -> UsageReport {
     UsageReport {

@@ -3,6 +3,7 @@
 use crate::convert::openai::reply::Choice;
 use crate::convert::openai::reply::message::Said;
 use crate::protocol::json::{self, Walk};
+use crate::protocol::openai::inner_usage;
 
 /// The members of a chunk that are read, as JSON text; empty where they are not there.
 #[derive(Debug, Default)]
@@ -98,16 +99,6 @@ impl<'a> Walk<'a> for Chunk<'a> {
             Place::Chunk | Place::Outside => Place::Outside,
         };
     }
-}
-
-fn inner_usage(value: &str) -> Option<&str> {
-    let mut usage = None;
-    let _ = json::members(value, |name, value| {
-        if name == "usage" && value.starts_with('{') {
-            usage = Some(value);
-        }
-    });
-    usage
 }
 
 #[cfg(test)]
