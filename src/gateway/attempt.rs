@@ -1,5 +1,7 @@
 //! One call with one key on one route: sent, read up to its commit point, and either an answer or a failure.
 
+mod refused;
+
 use std::time::{Duration, SystemTime};
 
 use actix::Addr;
@@ -23,12 +25,15 @@ use crate::config::catalog::Route;
 use crate::convert::loss::Loss;
 use crate::convert::pair;
 
+use refused::refused;
+
+pub(super) use refused::Refused;
+
 /// A whole answer larger than this is malformed.
 const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
 /// What of an error body is read; some upstreams repeat the prompt in it.
 pub(super) const ERROR_LIMIT: usize = 1024 * 1024;
-/// How long an error body may take once its head is there.
-const ERROR_DEADLINE: Duration = Duration::from_secs(5);
+
 /// A key at work on a route; tells the pool how it went.
 pub(super) struct Engagement {
     pub(super) lease: Lease,
@@ -189,131 +194,6 @@ fn deadline(route: &Route, streaming: bool, total: Instant) -> (Instant, Phase) 
     }
 }
 
-/// Reads why an upstream refused. If the client leaves meanwhile, the pool still learns what the head said.
-async fn refused(
-    walk: &Walk,
-    engagement: &Engagement,
-    response: Response,
-    total: Instant,
-) -> Outcome {
-    let route = &*engagement.route;
-    let refused = Refused::new(response);
-    let (status, retry_after) = (refused.status, refused.retry_after);
-    let provisional = Provisional::new(walk, engagement, status, retry_after);
-    let failed = refused
-        .read(route, total.min(Instant::now() + ERROR_DEADLINE))
-        .await;
-    provisional.overtaken();
-    if walk.gateway.settings.verbose_http_errors {
-        let read = failed.body.clone().unwrap_or_default();
-        let text = walk.catalog.scrubber.scrub(&String::from_utf8_lossy(&read));
-        tracing::warn!(
-            request_id = walk.exchange.request_id(),
-            provider = route.provider.name,
-            status,
-            body = text,
-            "an upstream refused a call"
-        );
-    }
-    Outcome::Failed(Box::new(failed))
-}
-
-/// An answer whose status is no success, its body unread.
-pub(super) struct Refused {
-    status: u16,
-    retry_after: Option<Duration>,
-    headers: PassedHeaders,
-    body: UpstreamBody,
-}
-
-impl Refused {
-    pub(super) fn new(response: Response) -> Self {
-        let status = response.status().as_u16();
-        let header = |name: &str| response.headers().get(name)?.to_str().ok();
-        // A reset time belongs to a limit that was hit; beside any other status it says nothing.
-        let retry_after = if status == 429 {
-            outcome::retry_after(header, SystemTime::now())
-        } else {
-            outcome::retry_after_header(header, SystemTime::now())
-        };
-        Self {
-            status,
-            retry_after,
-            headers: passed_headers(response.headers()),
-            body: UpstreamBody::new(response),
-        }
-    }
-
-    /// Reads why, as far as it arrives in time.
-    pub(super) async fn read(mut self, route: &Route, deadline: Instant) -> FailedCall {
-        let read = self.body.read_prefix(ERROR_LIMIT, deadline).await;
-        let error = route.protocol.read_error(&read);
-        let message = match &error {
-            Some(error) => error.message.clone(),
-            None => format!("status {}", self.status),
-        };
-        FailedCall {
-            status: Some(self.status),
-            fault: None,
-            error,
-            retry_after: self.retry_after,
-            headers: self.headers,
-            body: Some(read),
-            message,
-        }
-    }
-}
-
-/// What a head alone means for the key, reported if nobody comes to know more.
-struct Provisional<'a> {
-    engagement: &'a Engagement,
-    effect: KeyEffect,
-}
-
-impl<'a> Provisional<'a> {
-    fn new(
-        walk: &Walk,
-        engagement: &'a Engagement,
-        status: u16,
-        retry_after: Option<Duration>,
-    ) -> Self {
-        let max_cooldown = walk.gateway.settings.max_cooldown;
-        Self {
-            engagement,
-            effect: effect_of_head(status, retry_after, &engagement.route, max_cooldown),
-        }
-    }
-
-    /// The body has been read: the caller reports.
-    fn overtaken(mut self) {
-        self.effect = KeyEffect::None;
-    }
-}
-
-/// Other refusals, a 403 above all, may be about what the request says: only their bodies tell.
-fn effect_of_head(
-    status: u16,
-    retry_after: Option<Duration>,
-    route: &Route,
-    max_cooldown: Duration,
-) -> KeyEffect {
-    if !matches!(status, 401 | 402 | 429 | 500..) {
-        return KeyEffect::None;
-    }
-    let failure = Failure {
-        status: Some(status),
-        retry_after,
-        ..Failure::default()
-    };
-    outcome::judge(&failure, route, max_cooldown).key
-}
-
-impl Drop for Provisional<'_> {
-    fn drop(&mut self) {
-        self.engagement.report(self.effect);
-    }
-}
-
 async fn whole(
     walk: &Walk,
     route: &Route,
@@ -386,24 +266,4 @@ pub(super) fn passed_headers(headers: &HeaderMap) -> PassedHeaders {
 
 fn passes(name: &HeaderName) -> bool {
     PASSED.contains(&name.as_str()) || name.as_str().starts_with(PASSED_PREFIX)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::routing::samples;
-
-    #[test]
-    fn the_head_of_a_refusal_that_may_be_about_the_request_rests_no_key() {
-        let route = samples::route(&Arc::new(samples::provider("alpha", 1)), "up");
-        let effect = |status| effect_of_head(status, None, &route, Duration::from_secs(60));
-        for status in [400, 403, 404, 413, 422] {
-            assert_eq!(effect(status), KeyEffect::None, "{status}");
-        }
-        for status in [401, 402, 429] {
-            assert_ne!(effect(status), KeyEffect::None, "{status}");
-        }
-    }
 }
