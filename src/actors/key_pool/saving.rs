@@ -171,6 +171,7 @@ mod tests {
     use actix::System;
 
     use super::*;
+    use crate::actors::key_pool::tests::until;
     use crate::actors::key_pool::{KeyPools, Reset};
     use crate::actors::ledger::Ledger;
     use crate::config::catalog::Catalog;
@@ -179,7 +180,6 @@ mod tests {
     use crate::storage::tests::temporary;
 
     const HOUR: Duration = Duration::from_secs(3_600);
-    const DEADLINE: Duration = Duration::from_secs(10);
 
     fn catalog() -> Catalog {
         let mut catalog = Catalog::default();
@@ -215,14 +215,6 @@ mod tests {
 
     fn written(store: &RestStore) -> usize {
         store.load(SystemTime::now()).unwrap().len()
-    }
-
-    async fn until(mut condition: impl FnMut() -> bool) {
-        let deadline = Instant::now() + DEADLINE;
-        while !condition() {
-            assert!(Instant::now() < deadline, "waited in vain");
-            actix_rt::time::sleep(Duration::from_millis(5)).await;
-        }
     }
 
     #[test]
