@@ -245,12 +245,3 @@ fn gaps(upstream: &Upstream) -> Vec<Duration> {
     let pairs = requests.iter().zip(requests.iter().skip(1));
     pairs.map(|(one, next)| next.at - one.at).collect()
 }
-
-/// The keys that the requests came with.
-fn keys(upstream: &Upstream) -> Vec<String> {
-    let requests = upstream.requests();
-    let keys = requests
-        .iter()
-        .map(|request| request.key().expect("a key").to_owned());
-    keys.collect()
-}

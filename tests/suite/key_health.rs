@@ -35,15 +35,6 @@ fn keys(upstream: &Upstream, keys: &[&str]) -> Builder {
         .model("m", [("alpha", "up-m")])
 }
 
-/// Which key each request came with.
-fn used(upstream: &Upstream) -> Vec<String> {
-    let requests = upstream.requests();
-    let keys = requests
-        .iter()
-        .map(|request| request.key().expect("a key").to_owned());
-    keys.collect()
-}
-
 fn limited() -> Answer {
     openai_error(429, "requests", Some("rate_limit_exceeded"), "slow down")
 }
@@ -96,7 +87,7 @@ fn a_key_that_says_nothing_is_left_rests_until_its_reset_and_gets_no_429() {
     for _ in 0..6 {
         assert_eq!(gateway.chat(&question()).status, 200);
     }
-    let used = used(&upstream);
+    let used = upstream.keys_used();
     assert_eq!(
         used.iter().filter(|key| *key == "key-a").count(),
         1,
@@ -194,7 +185,7 @@ fn a_key_with_little_left_is_spared_while_another_has_more() {
     for _ in 0..8 {
         assert_eq!(gateway.chat(&question()).status, 200);
     }
-    let used = used(&upstream);
+    let used = upstream.keys_used();
     assert_eq!(
         used.iter().filter(|key| *key == "key-a").count(),
         1,
@@ -306,7 +297,7 @@ fn a_key_at_its_cap_is_passed_over_and_when_all_are_busy_the_client_is_told() {
                 thread
             })
             .collect();
-        let mut both = used(&upstream);
+        let mut both = upstream.keys_used();
         both.sort();
         assert_eq!(both, ["key-a", "key-b"]);
         let refused = gateway.chat(&question());

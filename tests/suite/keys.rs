@@ -21,14 +21,6 @@ fn two_keys(upstream: &Upstream) -> Builder {
         .model("other", [("alpha", "up-other")])
 }
 
-fn keys_used(upstream: &Upstream) -> Vec<String> {
-    let requests = upstream.requests();
-    let keys = requests
-        .iter()
-        .map(|request| request.key().expect("a key").to_owned());
-    keys.collect()
-}
-
 fn limited() -> Answer {
     openai_error(429, "requests", Some("rate_limit_exceeded"), "slow down")
 }
@@ -41,7 +33,7 @@ fn keys_take_turns() {
     for _ in 0..4 {
         assert_eq!(gateway.chat(&question()).status, 200);
     }
-    let used = keys_used(&upstream);
+    let used = upstream.keys_used();
     assert_eq!(used[0], used[2]);
     assert_eq!(used[1], used[3]);
     assert_ne!(used[0], used[1]);
@@ -69,7 +61,7 @@ fn a_key_that_is_told_to_wait_rests_and_the_request_goes_on_with_another() {
     for _ in 0..3 {
         assert_eq!(gateway.chat(&question()).status, 200);
     }
-    let used = keys_used(&upstream);
+    let used = upstream.keys_used();
     assert_eq!(
         used.iter().filter(|key| *key == "key-a").count(),
         1,
@@ -80,7 +72,7 @@ fn a_key_that_is_told_to_wait_rests_and_the_request_goes_on_with_another() {
     body["model"] = json!("other");
     gateway.chat(&body);
     gateway.chat(&body);
-    let used = keys_used(&upstream);
+    let used = upstream.keys_used();
     assert_eq!(
         used.iter().filter(|key| *key == "key-a").count(),
         2,
@@ -101,7 +93,7 @@ fn a_key_that_is_refused_rests_for_every_model() {
         body["model"] = json!(model);
         assert_eq!(gateway.chat(&body).status, 200);
     }
-    let used = keys_used(&upstream);
+    let used = upstream.keys_used();
     assert_eq!(
         used.iter().filter(|key| *key == "key-a").count(),
         1,
@@ -134,7 +126,7 @@ fn what_is_wrong_with_a_request_rests_no_key() {
         assert_eq!(gateway.chat(&question()).status, 200);
     }
     assert_eq!(upstream.requests().len(), 4);
-    let used = keys_used(&upstream);
+    let used = upstream.keys_used();
     assert_ne!(used[2], used[3]);
 }
 
@@ -226,7 +218,7 @@ fn a_provider_file_may_judge_a_status_otherwise() {
     for _ in 0..4 {
         assert_eq!(gateway.chat(&question()).status, 200);
     }
-    let used = keys_used(&upstream);
+    let used = upstream.keys_used();
     assert_eq!(
         used.iter().filter(|key| *key == "key-a").count(),
         1,

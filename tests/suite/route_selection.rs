@@ -59,12 +59,6 @@ fn of_session(gateway: &Gateway, session: &str) -> Request {
         .json(&question())
 }
 
-fn keys_used(upstream: &Upstream) -> Vec<String> {
-    let requests = upstream.requests();
-    let keys = requests.iter().map(|request| request.key().expect("a key"));
-    keys.map(str::to_owned).collect()
-}
-
 fn unavailable() -> Answer {
     openai_error(503, "server_error", None, "overloaded")
 }
@@ -258,7 +252,7 @@ fn a_session_keeps_its_route_and_key_while_others_take_turns() {
         assert_eq!(of_session(&gateway, "s-1").send().status, 200);
     }
     assert_eq!((calls(&a), calls(&b)), (5, 0));
-    let used = keys_used(&a);
+    let used = a.keys_used();
     assert!(used.iter().all(|key| *key == used[0]), "{used:?}");
     // what tells no session goes round
     for _ in 0..4 {
@@ -280,17 +274,17 @@ fn a_session_moves_when_its_key_rests_and_then_stays_where_it_is() {
         .start();
     let session = of_session(&gateway, "s-1");
     session.send();
-    let first = keys_used(&a).remove(0);
+    let first = a.keys_used().remove(0);
     // its key rests for a second: the other key of the route takes over, and keeps the session
     a.answer(openai_error(429, "requests", None, "slow down").retry_after(1));
     session.send();
-    let used = keys_used(&a);
+    let used = a.keys_used();
     assert_eq!(used[1], first);
     assert_ne!(used[2], first);
     for _ in 0..3 {
         session.send();
     }
-    let used = keys_used(&a);
+    let used = a.keys_used();
     assert!(used[3..].iter().all(|key| *key == used[2]), "{used:?}");
     // the whole route fails: the other route takes over, and keeps the session though the first is well again
     a.answer(unavailable()).answer(unavailable());

@@ -38,7 +38,7 @@ fn refused_calls(gateway: &Gateway, upstream: &Upstream) -> [usize; 2] {
         for _ in 0..2 {
             gateway.chat(&to_model(question(), name));
         }
-        let used = super::keys(upstream).split_off(before);
+        let used = upstream.keys_used().split_off(before);
         used.iter().filter(|key| *key == "key-a").count()
     })
 }
@@ -61,7 +61,7 @@ fn each_action_of_a_provider_file_rests_what_it_names_and_moves_the_request_on()
         let refused = loop {
             let answer = gateway.chat(&question());
             assert_eq!(answer.status, 200, "{action}: {}", answer.text());
-            if super::keys(&first).contains(&"key-a".to_owned()) {
+            if first.keys_used().contains(&"key-a".to_owned()) {
                 break answer;
             }
         };
@@ -81,7 +81,7 @@ fn each_action_of_a_provider_file_rests_what_it_names_and_moves_the_request_on()
 fn a_provider_that_rests_as_a_whole_is_told_about_without_a_call() {
     let (first, second) = (Upstream::start(), Upstream::start());
     let gateway = ruled(&first, &second, "provider_cooldown");
-    while !super::keys(&first).contains(&"key-a".to_owned()) {
+    while !first.keys_used().contains(&"key-a".to_owned()) {
         gateway.chat(&question());
     }
     let calls = first.requests().len();

@@ -92,7 +92,7 @@ fn a_silent_last_route_has_its_other_keys_asked_once_each() {
         let body = if streaming { streamed() } else { question() };
         let refused = gateway.chat(&body);
         assert_eq!(refused.status, 504, "{}", refused.text());
-        let mut used = super::keys(&upstream);
+        let mut used = upstream.keys_used();
         used.sort();
         assert_eq!(used, ["key-a", "key-b", "key-c"]);
         assert_eq!(refused.header("x-model-proxy-attempts"), Some("3"));

@@ -7,8 +7,8 @@ use model_proxy::protocol::Protocol;
 use serde_json::{Value, json};
 
 use super::{
-    NAMES, at_once, broken, error, gaps, keys, model, model_with, openai_routes, provider,
-    question, rows, story, to_model,
+    NAMES, at_once, broken, error, gaps, model, model_with, openai_routes, provider, question,
+    rows, story, to_model,
 };
 use crate::support::gateway::{Builder, Gateway};
 use crate::support::upstream::bodies::openai_answer;
@@ -48,7 +48,7 @@ fn each_ready_key_of_a_route_is_called_once_before_the_next_route() {
         .keys("alpha", ["key-a", "key-b", "key-c"])
         .start();
     assert_eq!(gateway.chat(&question()).status, 200);
-    let used: BTreeSet<_> = keys(&first).into_iter().collect();
+    let used: BTreeSet<_> = first.keys_used().into_iter().collect();
     assert_eq!((used.len(), first.requests().len()), (3, 3));
     let row = gateway.only_row();
     assert_eq!(story(&row)[2..], ["alpha 500 transient", "beta 200 ok"]);
@@ -72,11 +72,11 @@ fn keys_are_called_in_the_order_of_the_ring() {
     for _ in 0..3 {
         gateway.chat(&question());
     }
-    let turns = keys(&upstream);
+    let turns = upstream.keys_used();
     upstream.always(broken());
     gateway.chat(&question());
     assert_eq!(
-        keys(&upstream)[3..],
+        upstream.keys_used()[3..],
         turns,
         "every key again, in the same order"
     );
@@ -196,7 +196,7 @@ fn a_second_pass_over_the_keys_counts_as_repeats_and_waits_once() {
         assert_backoff(gaps[1], 0);
         if calls > 3 {
             assert!(gaps[2] < Duration::from_millis(300), "{gaps:?}");
-            let used: BTreeSet<_> = keys(&first).split_off(2).into_iter().collect();
+            let used: BTreeSet<_> = first.keys_used().split_off(2).into_iter().collect();
             assert_eq!(used.len(), 2, "each key again");
         }
     });
@@ -325,7 +325,7 @@ fn keys_that_die_one_after_the_other_are_replaced_until_none_is_left() {
                 answer.text()
             );
         }
-        let used = keys(&upstream).split_off(calls);
+        let used = upstream.keys_used().split_off(calls);
         for key in dead {
             let times = used.iter().filter(|one| one == key).count();
             assert!(times <= 1, "{key} was called {times} times after it died");

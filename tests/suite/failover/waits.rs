@@ -167,7 +167,7 @@ fn keys_that_are_limited_in_turn_are_waited_for_by_the_soonest() {
         "{:?}",
         begun.elapsed()
     );
-    assert_eq!(super::keys(&upstream)[2], "key-b");
+    assert_eq!(upstream.keys_used()[2], "key-b");
 }
 
 #[test]

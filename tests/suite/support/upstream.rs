@@ -192,6 +192,13 @@ impl Upstream {
         self.shared.state().requests.clone()
     }
 
+    /// The key that each request so far came with, in order of arrival.
+    pub(crate) fn keys_used(&self) -> Vec<String> {
+        let requests = self.requests();
+        let keys = requests.iter().map(|request| request.key().expect("a key"));
+        keys.map(str::to_owned).collect()
+    }
+
     /// The only request so far.
     #[track_caller]
     pub(crate) fn only_request(&self) -> Recorded {
