@@ -1,3 +1,5 @@
+//! Counts of tokens: against what OpenAI published, and of everything that a model reads.
+
 use serde_json::{Value, json};
 
 use super::*;

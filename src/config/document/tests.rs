@@ -1,3 +1,5 @@
+//! The reader of JSON by hand: every fault with its member and its position, and random texts of all kinds.
+
 use std::path::Path;
 
 use proptest::prelude::*;

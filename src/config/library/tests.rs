@@ -1,3 +1,6 @@
+//! Whole configurations: what replaces what, what stays in use while a file is faulty, and what becomes of routes,
+//! keys and secrets.
+
 use std::time::{Duration, Instant};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Model files of both generations as they are typed, and all faults and warnings at once.
+
 use super::*;
 
 fn parse(stem: &str, text: &str) -> (Option<ModelFile>, Report) {

@@ -1,3 +1,5 @@
+//! Provider files of both generations as they are typed, those compiled in, and all faults and warnings at once.
+
 use super::*;
 use crate::config::catalog::ErrorAction;
 

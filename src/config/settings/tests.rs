@@ -1,3 +1,5 @@
+//! Settings from all three places: their defaults, which place wins, and all that is refused.
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! The order of routes from request to request: turns, calls under way, failures, sessions, and catalogs that change.
+
 use std::time::Duration;
 
 use super::*;
