@@ -4,17 +4,18 @@ FROM rust:1-bookworm AS build
 WORKDIR /build
 # Dependencies first, under an empty program: this layer is built anew only when the manifests change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/suite \
- && echo '//! empty' | tee src/lib.rs tests/suite/main.rs > src/main.rs \
+RUN mkdir -p src tests/suite benches/micro \
+ && echo '//! empty' | tee src/lib.rs tests/suite/main.rs benches/micro/main.rs > src/main.rs \
  && echo 'fn main() {}' >> src/main.rs \
  && cargo build --release --locked --bin model-proxy \
- && rm -r src tests
+ && rm -r src tests benches
 COPY migrations ./migrations
 COPY config ./config
 COPY examples/demo-config ./examples/demo-config
 COPY src ./src
 # A dated copy can be older than the empty program's build, which cargo would then keep.
-RUN mkdir -p tests/suite && touch tests/suite/main.rs src/lib.rs src/main.rs \
+RUN mkdir -p tests/suite benches/micro \
+ && touch tests/suite/main.rs benches/micro/main.rs src/lib.rs src/main.rs \
  && cargo build --release --locked --bin model-proxy
 
 FROM debian:bookworm-slim
