@@ -18,14 +18,14 @@ use crate::secret::Digest;
 
 use super::outcome::{Headroom, KeyEffect, RestKind, Scope};
 use lease::List;
-use news::News;
+use news::Told;
 use rest::{Due, Failure, Rest};
 
 pub use choice::Choice;
 pub use kept::{Clocks, KeptRest};
 pub use view::{KeyView, RestView, RingStatus, Span};
 
-/// Rests of so many models per key are kept before the ones that are over are thrown away.
+/// Rests of so many models per key, and news of so many, are kept before what is over is thrown away.
 const MODELS_KEPT: usize = 32;
 
 /// Nobody knows when a call of a busy key ends; so long is a fair guess, as for the slots of a client.
@@ -39,6 +39,8 @@ pub struct Keyring {
     turns: HashMap<List, usize>,
     /// The key leased last; where a list that is seen for the first time begins.
     last: Option<Digest>,
+    /// What the upstream said is left for its keys, by its name of the model.
+    told: HashMap<String, Told>,
     /// The provider as a whole.
     rest: Rest,
     /// Calls that one key may have under way.
@@ -56,8 +58,6 @@ struct KeyState {
     rest: Rest,
     /// By the upstream's name of the model.
     models: HashMap<String, Rest>,
-    /// What the upstream said is left, by its name of the model.
-    news: HashMap<String, News>,
 }
 
 /// How a key came in, and so how it leaves.
@@ -120,6 +120,9 @@ impl Keyring {
         }
         self.keys
             .retain(|_, state| state.standing != Standing::Retired || state.in_flight > 0);
+        for told in self.told.values_mut() {
+            told.keep(|key| self.keys.contains_key(key));
+        }
         self.turns.clear();
     }
 
@@ -140,6 +143,7 @@ impl Keyring {
         }
         if state.standing == Standing::Retired && state.in_flight == 0 {
             self.keys.remove(&leased.key.digest);
+            self.forget(&leased.key.digest);
         }
     }
 
@@ -200,13 +204,24 @@ impl Keyring {
 
     /// What the upstream says is left for a key and a model. Keys that have left are passed over.
     pub fn learn(&mut self, now: Instant, digest: &Digest, model: &str, headroom: Headroom) {
-        if let Some(state) = self.keys.get_mut(digest) {
-            if state.news.len() >= MODELS_KEPT {
-                state.news.retain(|_, news| news.left(now).is_some());
-            }
-            state
-                .news
-                .insert(model.to_owned(), News::new(now, headroom));
+        if !self.keys.contains_key(digest) {
+            return;
+        }
+        if let Some(told) = self.told.get_mut(model) {
+            told.add(now, *digest, headroom);
+            return;
+        }
+        if self.told.len() >= MODELS_KEPT {
+            self.told.retain(|_, told| told.most(now).is_some());
+        }
+        let told = self.told.entry(model.to_owned()).or_default();
+        told.add(now, *digest, headroom);
+    }
+
+    /// Nothing is said of a key any more.
+    fn forget(&mut self, digest: &Digest) {
+        for told in self.told.values_mut() {
+            told.keep(|key| key != digest);
         }
     }
 
@@ -258,13 +273,14 @@ impl Keyring {
             self.rest = Rest::default();
         }
         let mut count = 0;
-        for state in self.keys.values_mut() {
-            if label.is_none_or(|label| state.label == label) {
-                state.rest = Rest::default();
-                state.models.clear();
-                state.news.clear();
-                count += usize::from(state.standing == Standing::Member);
-            }
+        let is_meant = |state: &KeyState| label.is_none_or(|label| state.label == label);
+        for state in self.keys.values_mut().filter(|state| is_meant(state)) {
+            state.rest = Rest::default();
+            state.models.clear();
+            count += usize::from(state.standing == Standing::Member);
+        }
+        for told in self.told.values_mut() {
+            told.keep(|key| !self.keys.get(key).is_some_and(is_meant));
         }
         count
     }
@@ -328,7 +344,6 @@ fn admit<'k>(keys: &'k mut HashMap<Digest, KeyState>, key: &ProviderKey) -> &'k 
         in_flight: 0,
         rest: Rest::default(),
         models: HashMap::new(),
-        news: HashMap::new(),
     })
 }
 

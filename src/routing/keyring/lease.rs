@@ -1,9 +1,10 @@
 //! Taking a key: which of those that may be had, whose turn it is, and how turns go on.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::news::preferred;
+use super::news::{Enough, Shares};
 use super::rest::Due;
 use super::{Choice, Keyring, Leased, Resting, admit, resting, sooner};
 use crate::config::catalog::ProviderKey;
@@ -18,7 +19,7 @@ pub(super) struct List {
 }
 
 impl List {
-    fn of(keys: &[Arc<ProviderKey>]) -> Option<Self> {
+    pub(super) fn of(keys: &[Arc<ProviderKey>]) -> Option<Self> {
         Some(Self {
             first: keys.first()?.digest,
             last: keys.last()?.digest,
@@ -28,12 +29,11 @@ impl List {
 }
 
 /// A key that may be leased.
+#[derive(Clone, Copy)]
 struct Candidate<'k> {
     key: &'k Arc<ProviderKey>,
     /// Its place, counted from the turn.
     offset: usize,
-    /// When its rest ends.
-    at: Instant,
     /// What the upstream said is left, in thousandths.
     left: Option<u16>,
 }
@@ -41,8 +41,8 @@ struct Candidate<'k> {
 impl Keyring {
     /// Takes a key of `allowed` as the choice says; of several that would do equally well, the next in turn.
     ///
-    /// Of ready keys those with little left are passed over as [`preferred`] says. A pinned key is taken if it is ready,
-    /// and leaves the turn where it is.
+    /// Of ready keys those with little left are passed over as [`Shares::enough`] says. A pinned key is taken if it is
+    /// ready, and leaves the turn where it is.
     ///
     /// # Errors
     ///
@@ -54,9 +54,14 @@ impl Keyring {
         allowed: &[Arc<ProviderKey>],
         choice: &Choice,
     ) -> Result<Leased, Resting> {
-        let start = self.turn(allowed);
         let provider = self.rest.due(now);
-        let mut candidates = Vec::new();
+        if let Some(key) = self.pinned(now, model, allowed, choice) {
+            return Ok(self.take(key, model));
+        }
+        let start = self.turn(allowed);
+        let mut told = self.told.get_mut(model);
+        let most = told.as_mut().and_then(|told| told.most(now));
+        let mut contest = Contest::new(now, most);
         let mut soonest: Option<Due> = None;
         let (before, after) = allowed.split_at_checked(start).unwrap_or((&[], allowed));
         for (offset, key) in after.iter().chain(before).enumerate() {
@@ -65,25 +70,37 @@ impl Keyring {
             }
             let state = admit(&mut self.keys, key);
             let due = Due::both(provider, state.due(now, model, self.most_in_flight));
-            match due.filter(|due| !choice.disregards(due.kind)) {
-                Some(due) => soonest = sooner(soonest, due),
-                None => candidates.push(Candidate {
-                    key,
-                    offset,
-                    at: due.map_or(now, |due| due.at),
-                    left: state.news.get(model).and_then(|news| news.left(now)),
-                }),
+            if let Some(due) = due.filter(|due| !choice.disregards(due.kind)) {
+                soonest = sooner(soonest, due);
+                continue;
+            }
+            let left = told.as_ref().and_then(|told| told.left(now, &key.digest));
+            let candidate = Candidate { key, offset, left };
+            contest.enter(due.map_or(now, |due| due.at), candidate);
+            if contest.is_decided() {
+                break;
             }
         }
-        let is_pinned = |candidate: &&Candidate<'_>| choice.pin() == Some(candidate.key.digest);
-        if let Some(Candidate { key, .. }) = candidates.iter().find(is_pinned) {
-            return Ok(self.take(key, model));
-        }
-        let Some(Candidate { key, offset, .. }) = best(&candidates) else {
+        let Some(Candidate { key, offset, .. }) = contest.first else {
             return Err(resting(now, soonest));
         };
-        self.pass_turn(allowed, start.saturating_add(*offset), key.digest);
+        self.pass_turn(allowed, start.saturating_add(offset), key.digest);
         Ok(self.take(key, model))
+    }
+
+    /// The key that the choice wants whatever the turn, if it is ready.
+    fn pinned<'k>(
+        &self,
+        now: Instant,
+        model: &str,
+        allowed: &'k [Arc<ProviderKey>],
+        choice: &Choice,
+    ) -> Option<&'k Arc<ProviderKey>> {
+        let pin = choice.pin().filter(|pin| choice.names(pin))?;
+        let key = allowed.iter().find(|key| key.digest == pin)?;
+        let state = self.keys.get(&pin);
+        let due = state.and_then(|state| state.due(now, model, self.most_in_flight));
+        Due::both(self.rest.due(now), due).is_none().then_some(key)
     }
 
     fn take(&mut self, key: &Arc<ProviderKey>, model: &str) -> Leased {
@@ -98,7 +115,7 @@ impl Keyring {
         }
     }
 
-    fn turn(&self, allowed: &[Arc<ProviderKey>]) -> usize {
+    pub(super) fn turn(&self, allowed: &[Arc<ProviderKey>]) -> usize {
         let Some(list) = List::of(allowed) else {
             return 0;
         };
@@ -121,14 +138,61 @@ impl Keyring {
     }
 }
 
-/// Those due first; of them the first in turn that has enough left.
-fn best<'c, 'k>(candidates: &'c [Candidate<'k>]) -> Option<&'c Candidate<'k>> {
-    let at = candidates.iter().map(|candidate| candidate.at).min()?;
-    let due_first = || {
-        candidates
-            .iter()
-            .filter(move |candidate| candidate.at == at)
-    };
-    let enough = preferred(due_first().map(|candidate| candidate.left));
-    due_first().find(|candidate| enough.holds(candidate.left))
+/// Finds, of the keys due first, the first in turn that has enough left. What is enough depends on all of them; but it
+/// only rises with each, and never over what the most that is left anywhere would ask. So as a rule the first key that is
+/// ready decides, however many follow.
+struct Contest<'k> {
+    now: Instant,
+    /// What is enough whoever is still to come.
+    surely: Enough,
+    /// When those are due who have entered.
+    at: Option<Instant>,
+    shares: Shares,
+    /// The first who has enough so far.
+    first: Option<Candidate<'k>>,
+    /// Those after it who may have enough, in turn.
+    next: VecDeque<Candidate<'k>>,
+}
+
+impl<'k> Contest<'k> {
+    /// `most`: no key has more left.
+    fn new(now: Instant, most: Option<u16>) -> Self {
+        Self {
+            now,
+            surely: Shares::at_most(most).enough(),
+            at: None,
+            shares: Shares::default(),
+            first: None,
+            next: VecDeque::new(),
+        }
+    }
+
+    /// The next in turn, due at that time.
+    fn enter(&mut self, at: Instant, candidate: Candidate<'k>) {
+        match self.at {
+            Some(known) if known < at => return,
+            Some(known) if known == at => {}
+            _ => {
+                self.at = Some(at);
+                self.shares = Shares::default();
+                self.first = None;
+                self.next.clear();
+            }
+        }
+        self.shares.add(candidate.left);
+        match self.first {
+            None => self.first = Some(candidate),
+            Some(_) => self.next.push_back(candidate),
+        }
+        let enough = self.shares.enough();
+        while self.first.is_some_and(|first| !enough.holds(first.left)) {
+            self.first = self.next.pop_front();
+        }
+    }
+
+    /// Whether the first stays first, whoever is still to come.
+    fn is_decided(&self) -> bool {
+        let is_sure = |first: Candidate<'_>| self.surely.holds(first.left);
+        self.at == Some(self.now) && self.first.is_some_and(is_sure)
+    }
 }

@@ -2,6 +2,7 @@
 
 mod headroom;
 mod schedules;
+mod turns;
 
 use std::collections::HashMap;
 

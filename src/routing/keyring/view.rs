@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{KeyState, Keyring, Standing};
 use crate::routing::outcome::{Class, RestKind};
+use crate::secret::Digest;
 
 /// A provider's keys in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,15 +88,15 @@ impl Keyring {
     pub fn list(&self, now: Instant) -> Vec<KeyView> {
         let mut views: Vec<KeyView> = self
             .keys
-            .values()
-            .filter(|state| state.standing == Standing::Member)
-            .map(|state| self.view(now, state))
+            .iter()
+            .filter(|(_, state)| state.standing == Standing::Member)
+            .map(|(digest, state)| self.view(now, digest, state))
             .collect();
         views.sort_by(|one, other| one.label.cmp(&other.label));
         views
     }
 
-    fn view(&self, now: Instant, state: &KeyState) -> KeyView {
+    fn view(&self, now: Instant, digest: &Digest, state: &KeyState) -> KeyView {
         let mut models: Vec<_> = state.models.iter().collect();
         models.sort_by_key(|(model, _)| model.as_str());
         let models = models
@@ -114,10 +115,10 @@ impl Keyring {
                 })
             })
             .collect();
-        let mut headroom: Vec<_> = state
-            .news
+        let mut headroom: Vec<_> = self
+            .told
             .iter()
-            .filter_map(|(model, news)| Some((model.clone(), news.left(now)?)))
+            .filter_map(|(model, told)| Some((model.clone(), told.left(now, digest)?)))
             .collect();
         headroom.sort();
         KeyView {

@@ -152,7 +152,11 @@ proptest! {
                 ring.learn(now, &key.digest, "m", told(*share, 60));
             }
         }
-        let enough = news::preferred(shares.iter().copied());
+        let mut all = news::Shares::default();
+        for share in &shares {
+            all.add(*share);
+        }
+        let enough = all.enough();
         let preferred: Vec<bool> = shares.iter().map(|share| enough.holds(*share)).collect();
         let turns = preferred.iter().filter(|is| **is).count();
         let mut taken = vec![0; keys.len()];
