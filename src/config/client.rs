@@ -1,5 +1,6 @@
 //! Our clients, by the keys in `CLIENT_API_KEY`, and the administrator's key.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::catalog::{Client, Limits};
@@ -17,11 +18,12 @@ pub(crate) fn clients(
 ) -> Vec<(Arc<Client>, Secret)> {
     let limits = limits(settings);
     let mut clients: Vec<(Arc<Client>, Secret)> = Vec::new();
+    let mut seen = HashSet::new();
     let keys = environment.get(CLIENT_API_KEY).unwrap_or_default();
     for key in keys.split(',').map(str::trim).filter(|key| !key.is_empty()) {
         let secret = Secret::new(key);
         let digest = secret.digest();
-        if clients.iter().any(|(client, _)| client.digest == digest) {
+        if !seen.insert(digest) {
             continue;
         }
         let name = format!("client-{}", clients.len() + 1);
