@@ -1,6 +1,7 @@
 //! The application: what starts in which order, and how it stops without losing anything.
 
 mod handle;
+mod open_files;
 mod server;
 mod shutdown;
 
@@ -153,6 +154,7 @@ impl Application {
         if self.signals {
             handle::listen_to_signals(&self.handle).map_err(RunError::Server)?;
         }
+        open_files::raise(self.settings.max_in_flight);
         let stop = Stop::new();
         let ledger = Arc::new(Ledger::new());
         let rests = RestStore::new(self.storage.clone());

@@ -42,6 +42,8 @@ pub enum FaultKind {
     Cut,
     /// The answer is not what the protocol says (HTML, broken JSON, an oversized line, no event at all).
     Malformed,
+    /// Nothing of the upstream's: this process had no room for the answer, or no socket for the call.
+    NoRoom,
 }
 
 impl FaultKind {
@@ -57,6 +59,7 @@ impl FaultKind {
             Self::Timeout(Phase::Total) => "upstream_timeout_total",
             Self::Cut => "upstream_cut",
             Self::Malformed => "upstream_malformed",
+            Self::NoRoom => "no_room",
         }
     }
 }
@@ -71,7 +74,7 @@ pub enum ErrorKind {
     Unauthorized,
     /// The endpoint is switched off.
     Forbidden,
-    /// More requests in flight than `max_in_flight`, or the body budget of the process is used up.
+    /// More requests in flight than `max_in_flight`, or the process has no memory or socket left for this one.
     Overloaded,
     /// The body is larger than `body_limit_bytes`.
     BodyTooLarge,

@@ -35,6 +35,7 @@ use crate::upstream::{Clients, Forwarded};
 
 pub use fitting::preview;
 
+use budget::{BodyBudget, Taken};
 use exchange::Exchange;
 use stop::Stop;
 use stream::ClientStream;
@@ -50,6 +51,8 @@ pub struct Gateway {
     pub registry: Rc<Registry>,
     /// Tells when streams have to end.
     pub stop: Stop,
+    /// Bytes of requests and answers held at once.
+    pub budget: BodyBudget,
 }
 
 /// A client's request as the gateway needs it.
@@ -97,6 +100,8 @@ pub struct Whole {
     pub headers: PassedHeaders,
     /// The upstream's bytes, or what they say in the client's protocol.
     pub body: Bytes,
+    /// What the body takes of the budget; to be kept as long as the body is.
+    pub taken: Option<Taken>,
     /// What the route's protocol could not be told.
     pub loss: Option<String>,
     /// Who answered.

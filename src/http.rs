@@ -7,6 +7,7 @@ pub mod chat;
 pub mod cors;
 pub mod count;
 pub mod health;
+mod held;
 pub mod identity;
 pub mod intake;
 pub mod limits;

@@ -64,7 +64,7 @@ pub struct Settings {
     pub log_queue_bytes: usize,
     /// Largest request body.
     pub body_limit_bytes: usize,
-    /// Request bodies held at once, all requests together.
+    /// Request bodies and answers held at once, all requests together.
     pub body_budget_bytes: usize,
     /// Requests in flight at once; more are refused with 503; 0 is no limit.
     pub max_in_flight: usize,

@@ -18,6 +18,7 @@ use crate::upstream::request::Response;
 use crate::upstream::{Call, SendFault, UpstreamBody, send};
 
 use super::PassedHeaders;
+use super::budget::Taken;
 use super::fitting::Fitted;
 use super::opening::{Committed, open};
 use super::walk::Walk;
@@ -96,6 +97,8 @@ pub(super) struct WholeAnswer {
     pub(super) status: u16,
     pub(super) headers: PassedHeaders,
     pub(super) body: Bytes,
+    /// What it takes of the budget; nothing if it came in one piece.
+    pub(super) taken: Option<Taken>,
     /// What the client's protocol cannot say of it.
     pub(super) loss: Loss,
     /// As the upstream said it.
@@ -123,6 +126,14 @@ impl FailedCall {
             message: message.into(),
             ..Self::default()
         }))
+    }
+
+    /// The budget for what is held is used up.
+    pub(super) fn no_room() -> Outcome {
+        Self::fault(
+            FaultKind::NoRoom,
+            "body_budget_bytes has no room for the answer",
+        )
     }
 
     /// An error inside a success: whatever status it tells, the upstream's own head said 200.
@@ -203,8 +214,16 @@ async fn whole(
     let status = response.status().as_u16();
     let headers = passed_headers(response.headers());
     let mut body = UpstreamBody::new(response);
-    let bytes = match body.read_whole(WHOLE_LIMIT, deadline.0, deadline.1).await {
+    let budget = &walk.gateway.budget;
+    let mut taken: Option<Taken> = None;
+    let has_room = |bytes| {
+        let taken = taken.get_or_insert_with(|| budget.open_answer());
+        taken.grow(bytes)
+    };
+    let read = body.read_whole(WHOLE_LIMIT, deadline.0, deadline.1, has_room);
+    let bytes = match read.await {
         Ok(bytes) => bytes,
+        Err(FaultKind::NoRoom) => return FailedCall::no_room(),
         Err(fault) => return FailedCall::fault(fault, "the answer's body did not arrive whole"),
     };
     match route.protocol.read_answer(&bytes) {
@@ -226,6 +245,7 @@ async fn whole(
                     status,
                     headers,
                     body,
+                    taken,
                     loss,
                     original: scrubbed,
                     usage: reading.usage,

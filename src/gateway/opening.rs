@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::PassedHeaders;
 use super::attempt::{ERROR_LIMIT, FailedCall, Outcome, passed_headers};
+use super::budget::{BodyBudget, Taken};
 use super::walk::Walk;
 use crate::config::catalog::{Route, StreamRecovery};
 use crate::error::{FaultKind, Phase};
@@ -22,6 +23,9 @@ const PRELUDE_LIMIT: usize = 4 * 1024 * 1024;
 /// Bytes of an answer that is held back whole; a longer one goes out as it comes.
 const HOLD_LIMIT: usize = 4 * 1024 * 1024;
 
+/// What is held back takes nothing of the budget up to here: nearly every stream commits before.
+const UNCOUNTED: usize = 64 * 1024;
+
 /// A stream at its commit point.
 pub(super) struct Committed {
     pub(super) status: u16,
@@ -33,6 +37,8 @@ pub(super) struct Committed {
     pub(super) first_content: std::time::Instant,
     /// Everything up to and including the commit event, in order.
     pub(super) prelude: Vec<(Event, Verdict)>,
+    /// What it takes of the budget, if it is much.
+    pub(super) taken: Option<Taken>,
     /// The body has ended already.
     pub(super) at_end: bool,
 }
@@ -63,7 +69,7 @@ pub(super) async fn open(
     }
     let mut opening = Opening::new(walk, route, response);
     loop {
-        match opening.take_all() {
+        match opening.take_all(&walk.gateway.budget) {
             Step::Committed => return Outcome::Stream(opening.stream),
             Step::Failed(outcome) => return outcome,
             Step::More => {}
@@ -111,6 +117,7 @@ impl Opening {
                 reader: StreamReader::new(route.protocol, walk.request.head.choices),
                 first_content: std::time::Instant::now(),
                 prelude: Vec::new(),
+                taken: None,
                 at_end: false,
             }),
             holds,
@@ -121,11 +128,12 @@ impl Opening {
     }
 
     /// Reads the events that have arrived.
-    fn take_all(&mut self) -> Step {
+    fn take_all(&mut self, budget: &BodyBudget) -> Step {
         loop {
             let event = match self.stream.decoder.next() {
                 Ok(Some(event)) => event,
-                Ok(None) => return Step::More,
+                Ok(None) if self.has_room(budget) => return Step::More,
+                Ok(None) => return self.out_of_room(),
                 Err(_) => {
                     return Step::Failed(FailedCall::fault(
                         FaultKind::Malformed,
@@ -148,6 +156,26 @@ impl Opening {
                 ));
             }
         }
+    }
+
+    /// Takes room for what is held back, the beginning of the next event included.
+    fn has_room(&mut self, budget: &BodyBudget) -> bool {
+        let stream = &mut self.stream;
+        let events = stream.prelude.len() * size_of::<(Event, Verdict)>();
+        let bytes = self.held + events + stream.decoder.waiting();
+        bytes <= UNCOUNTED
+            || stream
+                .taken
+                .get_or_insert_with(|| budget.open_answer())
+                .grow_to(bytes)
+    }
+
+    /// An answer that is no longer held back is worth more to its client than none.
+    fn out_of_room(&self) -> Step {
+        if self.has_content {
+            return Step::Committed;
+        }
+        Step::Failed(FailedCall::no_room())
     }
 
     fn take(&mut self, event: Event) -> Step {

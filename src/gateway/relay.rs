@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::attempt::Engagement;
+use super::budget::Taken;
 use super::exchange::Exchange;
 use super::splice::Splice;
 use super::transcript::Transcript;
@@ -26,6 +27,8 @@ use crate::upstream::UpstreamBody;
 
 /// Bytes that are ready are merged up to this much before they go out.
 const MERGE: usize = 64 * 1024;
+/// What was held back goes out in pieces of this length, as its client takes it.
+const LARGEST: usize = 2 * MERGE;
 
 /// What a stream depends on beside its upstream; the same for every upstream of a request.
 #[derive(Debug, Clone)]
@@ -47,6 +50,8 @@ pub(super) struct Terms {
 pub(super) struct Relay {
     source: Source,
     out: BytesMut,
+    /// What `out` takes of the budget until it has gone out: an answer that was held back.
+    taken: Option<Taken>,
     terms: Terms,
     context: ReplyContext,
     /// Where the upstream speaks another protocol than the client.
@@ -112,6 +117,7 @@ impl Relay {
                 at_end: committed.at_end,
             },
             out: BytesMut::new(),
+            taken: committed.taken,
             context,
             converter,
             splice,
@@ -161,6 +167,10 @@ impl Relay {
         if self.out.is_empty() {
             return Poll::Ready(None);
         }
+        if self.out.len() > LARGEST {
+            return Poll::Ready(Some(self.out.split_to(LARGEST).freeze()));
+        }
+        self.taken = None;
         Poll::Ready(Some(self.out.split().freeze()))
     }
 

@@ -83,7 +83,8 @@ impl Failures {
     /// found the prompt too long or all the request wrong, or the only call of all if it was a 429 or 5xx.
     fn telling(&self, attempts: usize) -> Option<usize> {
         let at_fault = self.calls.iter().position(|failed| {
-            failed.judgement.next == Next::Return && failed.judgement.class != Class::Timeout
+            failed.judgement.next == Next::Return
+                && !matches!(failed.judgement.class, Class::Timeout | Class::Overloaded)
         });
         let all_alike = self.all(Class::ContextLength) || self.all(Class::ClientFault);
         let all_at_fault = (!self.calls.is_empty() && all_alike).then_some(0);
@@ -104,6 +105,13 @@ impl Failures {
         }
         if self.calls.is_empty() {
             return self.nobody_called(circumstances);
+        }
+        if self.any(Class::Overloaded) {
+            return GatewayError::new(
+                ErrorKind::Overloaded,
+                "The gateway has no room for this answer, try again in a moment",
+            )
+            .with_retry_after(Some(Duration::from_secs(1)));
         }
         let (kind, what) = if self.all(Class::RateLimited) {
             (ErrorKind::UpstreamRateLimited, "is rate-limited")
@@ -141,6 +149,12 @@ impl Failures {
             ),
         )
         .with_retry_after(soonest.or(rested))
+    }
+
+    fn any(&self, class: Class) -> bool {
+        self.calls
+            .iter()
+            .any(|failed| failed.judgement.class == class)
     }
 
     fn all(&self, class: Class) -> bool {

@@ -41,7 +41,7 @@ pub async fn read(
         if body.len() + chunk.len() > settings.body_limit_bytes {
             return Err(too_large(settings));
         }
-        if !budget.grow(&mut taken, chunk.len()) {
+        if !taken.grow(chunk.len()) {
             return Err(no_room());
         }
         if body.is_empty() && promised == Some(chunk.len()) {

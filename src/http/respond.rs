@@ -9,6 +9,7 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 
+use super::held::HeldBody;
 use super::identity::request_id;
 use super::protocol_of;
 use crate::config::catalog::Route;
@@ -94,7 +95,10 @@ pub fn whole(whole: Whole) -> HttpResponse {
     // Whatever the upstream called it, it has been read as JSON.
     response.insert_header((CONTENT_TYPE, JSON));
     route(&mut response, &whole.route);
-    let mut response = response.body(whole.body);
+    let mut response = match whole.taken {
+        Some(taken) => response.body(HeldBody::new(whole.body, taken)),
+        None => response.body(whole.body),
+    };
     loss(&mut response, whole.loss.as_deref());
     response
 }

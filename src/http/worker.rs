@@ -34,7 +34,7 @@ pub struct Shared {
     pub buffer: Arc<LogBuffer>,
     /// How the database is.
     pub database: Arc<DatabaseHealth>,
-    /// Bytes of bodies held at once.
+    /// Bytes of requests and answers held at once.
     pub budget: BodyBudget,
     /// The stop flag.
     pub stop: Stop,
@@ -60,6 +60,7 @@ impl Worker {
             clients: Clients::default(),
             registry: Rc::new(Registry::new(Arc::clone(&shared.ledger))),
             stop: shared.stop.clone(),
+            budget: shared.budget.clone(),
         };
         let streams = Streams::start(shared.settings.client_stall, shared.stop.clone());
         Self {

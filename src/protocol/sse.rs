@@ -171,6 +171,11 @@ impl Decoder {
         }
     }
 
+    /// Bytes of an event that is not complete.
+    pub fn waiting(&self) -> usize {
+        self.held.len()
+    }
+
     /// The next event that is complete, or `None` if that takes another chunk.
     ///
     /// # Errors

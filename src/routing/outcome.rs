@@ -50,7 +50,10 @@ impl Judgement {
     /// calls, says nothing about it.
     pub fn blames_route(&self) -> bool {
         match self.class {
-            Class::ClientFault | Class::ContextLength | Class::ContentPolicy => false,
+            Class::ClientFault
+            | Class::ContextLength
+            | Class::ContentPolicy
+            | Class::Overloaded => false,
             Class::Timeout => self.next != Next::Return,
             Class::BadKey
             | Class::Quota
@@ -82,11 +85,13 @@ pub enum Class {
     Transient,
     /// The provider was too slow.
     Timeout,
+    /// The gateway itself has no room for the call or its answer.
+    Overloaded,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ClientFault,
         Self::ContextLength,
         Self::ContentPolicy,
@@ -96,6 +101,7 @@ impl Class {
         Self::RateLimited,
         Self::Transient,
         Self::Timeout,
+        Self::Overloaded,
     ];
 
     /// The class of this [`name`](Self::name).
@@ -115,6 +121,7 @@ impl Class {
             Self::RateLimited => "rate_limited",
             Self::Transient => "transient",
             Self::Timeout => "timeout",
+            Self::Overloaded => "overloaded",
         }
     }
 }
@@ -210,7 +217,7 @@ struct Row {
 impl Row {
     fn new(class: Class, status: Option<u16>) -> Self {
         let (rest, next) = match class {
-            Class::ClientFault | Class::ContentPolicy => (None, Next::Return),
+            Class::ClientFault | Class::ContentPolicy | Class::Overloaded => (None, Next::Return),
             Class::ContextLength | Class::Misconfigured => (None, Next::Route),
             Class::BadKey | Class::Quota => (Some((Scope::Key, RestKind::Banned)), Next::Key),
             Class::RateLimited => (Some((Scope::KeyModel, RestKind::Banned)), Next::Key),
@@ -285,6 +292,7 @@ fn broken(failure: &Failure<'_>) -> Row {
         },
         Some(FaultKind::Timeout(_)) => Row::new(Class::Timeout, None),
         Some(FaultKind::Connect | FaultKind::Reset) => Row::new(Class::Transient, None),
+        Some(FaultKind::NoRoom) => Row::new(Class::Overloaded, None),
         Some(FaultKind::Cut | FaultKind::Malformed) | None => {
             bad_gateway(failure.error.unwrap_or(&NOTHING_SAID))
         }

@@ -117,12 +117,14 @@ impl UpstreamBody {
             .unwrap_or(Err(FaultKind::Timeout(phase)))
     }
 
-    /// Reads the whole body. More than `limit` bytes are a malformed answer.
+    /// Reads the whole body. More than `limit` bytes are a malformed answer. Whatever comes after the first chunk is read
+    /// only if `has_room` says so of its length.
     pub async fn read_whole(
         &mut self,
         limit: usize,
         deadline: Instant,
         phase: Phase,
+        mut has_room: impl FnMut(usize) -> bool,
     ) -> Result<Bytes, FaultKind> {
         let mut first = Bytes::new();
         let mut joined = BytesMut::new();
@@ -133,6 +135,9 @@ impl UpstreamBody {
             if first.is_empty() && joined.is_empty() {
                 first = chunk;
                 continue;
+            }
+            if !has_room(chunk.len()) {
+                return Err(FaultKind::NoRoom);
             }
             if joined.is_empty() {
                 joined.reserve(first.len() + chunk.len());

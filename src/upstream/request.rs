@@ -320,11 +320,21 @@ fn lost(error: &SendRequestError) -> bool {
 fn classify(error: &SendRequestError) -> FaultKind {
     match error {
         error if lost(error) => FaultKind::Reset,
+        SendRequestError::Connect(ConnectError::Io(error)) if is_ours(error) => FaultKind::NoRoom,
         SendRequestError::Connect(ConnectError::Timeout) => FaultKind::Timeout(Phase::Connect),
         SendRequestError::Response(_) => FaultKind::Malformed,
         SendRequestError::Send(_) | SendRequestError::Body(_) => FaultKind::Reset,
         _ => FaultKind::Connect,
     }
+}
+
+/// Whether no socket was to be had: the limit of open files, of the process or of the system, or no free port.
+fn is_ours(error: &io::Error) -> bool {
+    /// ENFILE and EMFILE, which std does not name, are these on Linux and on macOS.
+    const TOO_MANY_FILES: [i32; 2] = [23, 24];
+    let code = error.raw_os_error();
+    let is_out_of_files = cfg!(unix) && code.is_some_and(|code| TOO_MANY_FILES.contains(&code));
+    is_out_of_files || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
 /// The error with its causes: awc often says little at the top.

@@ -30,6 +30,7 @@ mod failover;
 mod key_health;
 mod keys;
 mod limits;
+mod overload;
 mod request_log;
 mod route_selection;
 

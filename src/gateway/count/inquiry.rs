@@ -106,7 +106,9 @@ impl Inquiry<'_> {
         let status = response.status().as_u16();
         let headers = passed_headers(response.headers());
         let mut body = UpstreamBody::new(response);
-        let read = body.read_whole(COUNT_LIMIT, deadline, Phase::Total).await;
+        let read = body
+            .read_whole(COUNT_LIMIT, deadline, Phase::Total, |_| true)
+            .await;
         match read {
             Ok(bytes) if is_count(&bytes) => {
                 exchange.end_attempt(Some(status), "ok");
@@ -114,6 +116,7 @@ impl Inquiry<'_> {
                     status,
                     headers,
                     body: self.catalog.scrubber.scrub_bytes(bytes),
+                    taken: None,
                     loss: None,
                     route: Arc::clone(&self.engagement.route),
                 })

@@ -33,6 +33,7 @@ impl Walk {
             status: whole.status,
             headers: whole.headers,
             body: whole.body,
+            taken: whole.taken,
             loss: self.exchange.loss().map(str::to_owned),
             route: Arc::clone(&engagement.route),
         })

@@ -55,6 +55,25 @@ impl CommandLine {
         self
     }
 
+    /// Runs it by a shell that has done this first.
+    pub(crate) fn under(mut self, setup: &str) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", &format!("{setup}; exec \"$0\" \"$@\"")])
+            .arg(self.command.get_program())
+            .args(self.command.get_args())
+            .env_clear()
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for (name, value) in self.command.get_envs() {
+            shell.env(name, value.unwrap_or_default());
+        }
+        self.command = shell;
+        self
+    }
+
     /// Starts it and goes on at once.
     #[track_caller]
     pub(crate) fn start(mut self) -> Process {

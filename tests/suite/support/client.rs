@@ -126,6 +126,13 @@ impl Connection {
         }
     }
 
+    /// Keeps little of what it has not been asked for yet: who does not read is soon noticed.
+    pub(crate) fn buffering_little(self) -> Self {
+        let socket = socket2::SockRef::from(&*self.socket);
+        socket.set_recv_buffer_size(64 * 1024).expect("a size");
+        self
+    }
+
     /// Writes as much as the other side takes; one that has closed takes nothing more.
     pub(crate) fn write(&self, bytes: &[u8]) -> bool {
         (&*self.socket).write_all(bytes).is_ok()

@@ -130,6 +130,8 @@ fn rows() -> Vec<(Failure<'static>, Expected)> {
     ] {
         rows.push((fault(FaultKind::Timeout(phase)), expected(SLOW, None)));
     }
+    let crowded = (Class::Overloaded, None, Next::Return);
+    rows.push((fault(FaultKind::NoRoom), expected(crowded, None)));
     let out_of_time = (Class::Timeout, None, Next::Return);
     rows.push((
         fault(FaultKind::Timeout(Phase::Total)),
