@@ -4,7 +4,7 @@
 mod log;
 mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -74,18 +74,15 @@ impl ConfigWatcher {
         }
     }
 
-    fn directories(&self) -> Vec<PathBuf> {
-        let dotenv = self
-            .state
-            .as_ref()
-            .and_then(|state| state.environment.dotenv_path())
-            .map(|path| parent(path).to_owned());
-        self.settings
-            .config_dir
-            .iter()
-            .cloned()
-            .chain(dotenv)
-            .collect()
+    /// Has the system tell of the next change of the `.env` file.
+    fn follow_dotenv(&mut self) {
+        let state = self.state.as_ref();
+        if let (Some(watch), Some(dotenv)) = (
+            &mut self.watch,
+            state.and_then(|state| state.environment.dotenv_path()),
+        ) {
+            watch.follow(dotenv);
+        }
     }
 
     fn note_change(&mut self, context: &mut Context<Self>) {
@@ -143,6 +140,7 @@ impl ConfigWatcher {
             };
             actor.state = Some(state);
             actor.seen = seen;
+            actor.follow_dotenv();
         }));
     }
 
@@ -180,18 +178,13 @@ fn read(state: State, settings: &Settings) -> (State, Seen, Catalog) {
     (state, seen, catalog)
 }
 
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
 impl Actor for ConfigWatcher {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        self.watch = Watch::start(&self.directories(), context.address().recipient());
+        let directory = self.settings.config_dir.as_deref();
+        self.watch = Watch::start(directory, context.address().recipient());
+        self.follow_dotenv();
         context.run_interval(SCAN, Self::scan);
     }
 }

@@ -34,10 +34,9 @@ pub(super) fn start(shared: Shared, listener: TcpListener) -> std::io::Result<Se
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(Worker::start(shared.clone())))
+            .service(cors::pages(&shared.settings.cors_origins))
             .configure(http::routes)
             .default_service(web::to(http::not_found))
-            .wrap(cors::cors(&shared.settings.cors_origins))
-            .wrap(from_fn(cors::explained))
             .wrap(from_fn(identity::stamp))
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(version::without_chunks))

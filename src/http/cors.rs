@@ -1,9 +1,12 @@
-//! Which web pages may call us. `*` is any page, and then never with credentials.
+//! Which web pages may call us. `*` is any page, and then never with credentials. Callers that are no pages send no
+//! `Origin`, and nothing here costs them anything.
 
 use actix_cors::{Cors, CorsError};
 use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::middleware::Next;
+use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::header::ORIGIN;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{guard, web};
 
 use super::respond;
 use crate::error::{ErrorKind, GatewayError};
@@ -34,8 +37,20 @@ const EXPOSED: [&str; 22] = [
     "anthropic-ratelimit-tokens-reset",
 ];
 
+/// All paths, for requests that come from web pages.
+pub fn pages(origins: &[String]) -> impl HttpServiceFactory + use<> {
+    web::scope("")
+        .guard(guard::fn_guard(|context| {
+            context.head().headers().contains_key(ORIGIN)
+        }))
+        .configure(super::routes)
+        .default_service(web::to(super::not_found))
+        .wrap(cors(origins))
+        .wrap(from_fn(explained))
+}
+
 /// The middleware for the configured origins.
-pub fn cors(origins: &[String]) -> Cors {
+fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST", "HEAD", "OPTIONS"])
         .allow_any_header()
@@ -53,7 +68,7 @@ pub fn cors(origins: &[String]) -> Cors {
 }
 
 /// Middleware around [`cors`]: its refusals, which are bare text, in the shape of the path's protocol.
-pub async fn explained<B: MessageBody>(
+async fn explained<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {

@@ -8,29 +8,48 @@ use jiff::Timestamp;
 use crate::protocol::Protocol;
 use crate::routing::window::{Gauge, Gauges};
 
+/// Limit, remaining and reset of requests, then of tokens.
+type Names = [[HeaderName; 3]; 2];
+
+const OPENAI: Names = [
+    [
+        HeaderName::from_static("x-ratelimit-limit-requests"),
+        HeaderName::from_static("x-ratelimit-remaining-requests"),
+        HeaderName::from_static("x-ratelimit-reset-requests"),
+    ],
+    [
+        HeaderName::from_static("x-ratelimit-limit-tokens"),
+        HeaderName::from_static("x-ratelimit-remaining-tokens"),
+        HeaderName::from_static("x-ratelimit-reset-tokens"),
+    ],
+];
+
+const ANTHROPIC: Names = [
+    [
+        HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+        HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-requests-reset"),
+    ],
+    [
+        HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+        HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
+    ],
+];
+
 /// Writes the gauges of a client.
 pub fn write(headers: &mut HeaderMap, protocol: Protocol, gauges: &Gauges, now: SystemTime) {
-    let pairs = [("requests", &gauges.requests), ("tokens", &gauges.tokens)];
-    for (what, gauge) in pairs {
+    let names = match protocol {
+        Protocol::OpenAi => OPENAI,
+        Protocol::Anthropic => ANTHROPIC,
+    };
+    for (names, gauge) in names.into_iter().zip([&gauges.requests, &gauges.tokens]) {
         let Some(gauge) = gauge else { continue };
-        let names = match protocol {
-            Protocol::OpenAi => {
-                ["limit", "remaining", "reset"].map(|field| format!("x-ratelimit-{field}-{what}"))
-            }
-            Protocol::Anthropic => ["limit", "remaining", "reset"]
-                .map(|field| format!("anthropic-ratelimit-{what}-{field}")),
-        };
-        let values = [
-            gauge.limit.to_string(),
-            gauge.remaining.to_string(),
-            reset(protocol, gauge, now),
-        ];
-        for (name, value) in names.into_iter().zip(values) {
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::try_from(name), HeaderValue::try_from(value))
-            {
-                headers.insert(name, value);
-            }
+        let [limit, remaining, until] = names;
+        headers.insert(limit, HeaderValue::from(gauge.limit));
+        headers.insert(remaining, HeaderValue::from(gauge.remaining));
+        if let Ok(value) = HeaderValue::try_from(reset(protocol, gauge, now)) {
+            headers.insert(until, value);
         }
     }
 }

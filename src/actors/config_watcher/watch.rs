@@ -1,6 +1,6 @@
 //! The two ways to notice a change: the system's events, and what the files look like.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use actix::Recipient;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -8,14 +8,14 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use super::Changed;
 use crate::config::files::{Stamp, Stamps, stamps};
 
-/// The system's events for some directories, while it is kept.
+/// The system's events for the configuration, while it is kept.
 pub(super) struct Watch {
-    _watcher: RecommendedWatcher,
+    watcher: RecommendedWatcher,
 }
 
 impl Watch {
     /// Asks for events. Without them the scan still notices every change, only later.
-    pub(super) fn start(directories: &[PathBuf], changed: Recipient<Changed>) -> Option<Self> {
+    pub(super) fn start(directory: Option<&Path>, changed: Recipient<Changed>) -> Option<Self> {
         let told = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let matters = match event {
                 Ok(event) => {
@@ -35,20 +35,30 @@ impl Watch {
                 return None;
             }
         };
-        for directory in directories {
-            if let Err(error) = watch(&mut watcher, directory) {
-                tracing::warn!(
-                    directory = %directory.display(),
-                    %error,
-                    "no file events for this directory, it is looked at every 2 seconds"
-                );
-            }
+        if let Some(directory) = directory
+            && let Err(error) = watch(&mut watcher, directory)
+        {
+            tracing::warn!(
+                directory = %directory.display(),
+                %error,
+                "no file events for this directory, it is looked at every 2 seconds"
+            );
         }
-        Some(Self { _watcher: watcher })
+        Some(Self { watcher })
+    }
+
+    /// Watches the file that has this name now. Its directory is not watched: that often holds the database, and each
+    /// write to it would wake us (on plain requests a quarter of all system calls). To be called again after a change,
+    /// which may have put another file in its place.
+    pub(super) fn follow(&mut self, file: &Path) {
+        // One that is not there, or that cannot be watched, is found by the scan.
+        if let Err(error) = self.watcher.watch(file, RecursiveMode::NonRecursive) {
+            tracing::debug!(file = %file.display(), %error, "no file events for this file");
+        }
     }
 }
 
-/// The working directory holds other files too, such as the database.
+/// A directory may hold other files too.
 fn concerns(path: &Path) -> bool {
     path.extension().is_none_or(|extension| extension == "json")
 }
