@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod client;
+mod errands;
 mod head;
 pub mod request;
 mod socket;

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{self, Clients};
+use super::errands;
 use super::socket::{self, Happened};
 use crate::config::catalog::{Provider, ProviderKey, Route};
 use crate::error::{FaultKind, Phase};
@@ -154,7 +155,8 @@ async fn attempt(
     *request.headers_mut() = headers.clone();
     let began = Instant::now();
     let sending = request.send_body(Slices(call.body.clone()));
-    let (outcome, happened) = socket::noting(timeout_at(call.deadline.0, sending)).await;
+    let sending = timeout_at(call.deadline.0, errands::unrun(sending));
+    let (outcome, happened) = socket::noting(sending).await;
     match outcome {
         Err(_) => Err(Trouble::Late),
         Ok(Ok(response)) => {
