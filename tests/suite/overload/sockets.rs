@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use model_proxy::protocol::Protocol;
+use socket2::{Domain, Socket, Type};
 
 use super::{SOON, assert_shed, path, question, wait_until};
 use crate::support::binary::{CommandLine, model_proxy};
@@ -39,6 +40,27 @@ fn a_connection_whose_head_does_not_come_in_time_is_closed() {
     assert_eq!(silent.read_response(false).status, 408);
     assert!(silent.closes_within(Duration::from_secs(5)));
     assert_eq!(gateway.chat(&question("m")).status, 200);
+}
+
+#[test]
+fn a_crowd_that_comes_at_once_does_not_wait_for_the_door() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::before(&upstream, Protocol::OpenAi);
+    // a listener whose queue is full is tried again after a second at the earliest
+    let begun = Instant::now();
+    let crowd: Vec<_> = (0..1000)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+            socket.set_nonblocking(true).expect("nonblocking");
+            // it is under way
+            let _ = socket.connect(&gateway.address().into());
+            socket
+        })
+        .collect();
+    for socket in &crowd {
+        wait_until("it is let in", || socket.peer_addr().is_ok());
+    }
+    assert!(begun.elapsed() < Duration::from_millis(900));
 }
 
 fn serve(upstream: &Upstream) -> CommandLine {
