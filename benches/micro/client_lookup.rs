@@ -9,7 +9,7 @@ use model_proxy::secret::{self, Digest};
 
 use crate::samples;
 
-#[divan::bench(args = [1, 1_000, 100_000])]
+#[divan::bench(args = [1, 1_000, 100_000], sample_size = 1_000)]
 fn among_so_many_clients(bencher: Bencher<'_, '_>, count: usize) {
     let mut clients: HashMap<Digest, Arc<Client>> = HashMap::new();
     for number in 0..count {

@@ -24,13 +24,13 @@ fn catalog(models: usize, routes: usize) -> Catalog {
     catalog
 }
 
-#[divan::bench(args = [1, 10, 50])]
+#[divan::bench(args = [1, 10, 50], sample_size = 1_000)]
 fn of_a_model_with_so_many_routes(bencher: Bencher<'_, '_>, routes: usize) {
     let catalog = catalog(1, routes);
     bencher.bench_local(|| plan(&catalog, "model-0").expect("a model"));
 }
 
-#[divan::bench(args = [1, 100, 10_000])]
+#[divan::bench(args = [1, 100, 10_000], sample_size = 1_000)]
 fn among_so_many_models(bencher: Bencher<'_, '_>, models: usize) {
     let catalog = catalog(models, 1);
     let names: Vec<_> = catalog.models.keys().cloned().collect();
@@ -42,7 +42,7 @@ fn among_so_many_models(bencher: Bencher<'_, '_>, models: usize) {
 }
 
 /// The first step on the way through the planned routes.
-#[divan::bench(args = [1, 10, 50])]
+#[divan::bench(args = [1, 10, 50], sample_size = 1_000)]
 fn first_step_of_a_course(bencher: Bencher<'_, '_>, routes: usize) {
     let catalog = catalog(1, routes);
     let policy = Policy {

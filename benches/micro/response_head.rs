@@ -49,12 +49,12 @@ fn headers(limits: &[(&'static str, &'static str)]) -> HeaderMap {
         .collect()
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn success_of_openai(bencher: Bencher<'_, '_>) {
     success(bencher, &headers(&OPENAI));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn success_of_anthropic(bencher: Bencher<'_, '_>) {
     success(bencher, &headers(&ANTHROPIC));
 }
@@ -70,7 +70,7 @@ fn success(bencher: Bencher<'_, '_>, headers: &HeaderMap) {
 }
 
 /// When the upstream wants to be asked again, and what that means for key and request.
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn refusal_of_openai(bencher: Bencher<'_, '_>) {
     let headers = headers(&OPENAI);
     let route = samples::route(&samples::provider(samples::keys(1)));

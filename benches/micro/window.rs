@@ -8,7 +8,7 @@ use model_proxy::routing::window::Window;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-#[divan::bench(args = [0, 1_000, 1_000_000])]
+#[divan::bench(args = [0, 1_000, 1_000_000], sample_size = 1_000)]
 fn admit_and_settle(bencher: Bencher<'_, '_>, before: u32) {
     let limits = Limits {
         requests_per_minute: Some(u64::MAX / 2),
