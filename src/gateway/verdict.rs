@@ -51,7 +51,11 @@ impl Circumstances<'_> {
 }
 
 impl Failures {
+    /// Only the first and the last call are ever told. What those between said may be a megabyte each.
     pub(super) fn add(&mut self, route: &Route, judgement: Judgement, call: FailedCall) {
+        if let [_, .., between] = self.calls.as_mut_slice() {
+            between.call = FailedCall::default();
+        }
         self.calls.push(Failed {
             protocol: route.protocol,
             judgement,
