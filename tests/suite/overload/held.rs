@@ -141,3 +141,32 @@ fn a_stream_that_says_much_before_its_content_is_refused_when_there_is_no_room()
         .read_for(Duration::from_secs(5));
     assert!(finished.properly(), "{}", finished.text());
 }
+
+#[test]
+fn an_answer_that_is_still_being_taken_survives_a_stop() {
+    let upstream = Upstream::start();
+    let block = "x".repeat(BLOCK);
+    let words = block.clone();
+    upstream.judge_by(
+        move |request| match request.json()["stream"] == json!(true) {
+            true => sse(events(Protocol::OpenAi, &[words.as_str(); 60])),
+            false => openai_answer(&"x".repeat(8_000_000)),
+        },
+    );
+    for body in [question("m"), streamed("held")] {
+        let gateway = with_budget(20_000_000, &upstream, Protocol::OpenAi).start();
+        let request = gateway.post(path(Protocol::OpenAi)).json(&body);
+        let connection = Connection::open(gateway.address()).buffering_little();
+        let unread = connection.send_streaming(&request);
+        gateway.begin_stop();
+        wait_until("nobody new is let in", || {
+            std::net::TcpStream::connect(gateway.address()).is_err()
+        });
+        let finished = unread.read_to_end();
+        assert!(finished.properly(), "{:?}", finished.ended);
+        assert!(finished.text().matches(&block).count() >= 60);
+        let rows = gateway.stop();
+        assert_eq!(rows.len(), 1);
+        assert!(rows[0].is_null("error_type"), "{rows:?}");
+    }
+}
