@@ -1,7 +1,6 @@
 //! A record as the table keeps it: decoded, scrubbed, cut. Pure, and never without a result: what cannot be read
 //! becomes an absent value, not an error.
 
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use diesel::prelude::*;
@@ -195,13 +194,10 @@ fn integer(count: u64) -> i64 {
 }
 
 pub(super) fn hexadecimal(digest: &Digest) -> String {
-    digest
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles
+        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
+        .collect()
 }
 
 #[cfg(test)]
