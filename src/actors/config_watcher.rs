@@ -45,6 +45,15 @@ struct State {
     environment: Environment,
 }
 
+impl State {
+    fn seen(&self) -> Seen {
+        Seen {
+            directory: self.library.seen(),
+            dotenv: self.environment.dotenv_seen(),
+        }
+    }
+}
+
 /// Something in the watched directories changed.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -59,16 +68,16 @@ impl ConfigWatcher {
         catalog: Arc<ArcSwap<Catalog>>,
         pools: KeyPools,
     ) -> Self {
-        let seen = Seen::now(settings.config_dir.as_deref(), environment.dotenv_path());
+        let state = State {
+            library,
+            environment,
+        };
         Self {
             settings,
             catalog,
             pools,
-            state: Some(State {
-                library,
-                environment,
-            }),
-            seen,
+            seen: state.seen(),
+            state: Some(state),
             changed: None,
             watch: None,
         }
@@ -122,24 +131,24 @@ impl ConfigWatcher {
         let slot = Arc::clone(&self.catalog);
         let work = async move {
             let reading = move || read(state, &settings);
-            let (state, seen, catalog) = actix_rt::task::spawn_blocking(reading).await.ok()?;
+            let (state, catalog) = actix_rt::task::spawn_blocking(reading).await.ok()?;
             telemetry::keep_out(Arc::clone(&catalog.scrubber));
             log::tell(&slot.load(), &catalog);
             let catalog = Arc::new(catalog);
             pools.sync(&catalog).await;
             slot.store(catalog);
-            Some((state, seen))
+            Some(state)
         };
         context.spawn(work.into_actor(self).map(|read, actor, context| {
-            let Some((state, seen)) = read else {
+            let Some(state) = read else {
                 tracing::error!(
                     "reading the configuration panicked, no further reload is possible"
                 );
                 context.stop();
                 return;
             };
+            actor.seen = state.seen();
             actor.state = Some(state);
-            actor.seen = seen;
             actor.follow_dotenv();
         }));
     }
@@ -162,20 +171,10 @@ impl ConfigWatcher {
     }
 }
 
-/// Looks before it reads, so that what changes while it reads is seen by the next scan.
-fn read(state: State, settings: &Settings) -> (State, Seen, Catalog) {
-    let seen = Seen::now(
-        settings.config_dir.as_deref(),
-        state.environment.dotenv_path(),
-    );
-    let environment = state.environment.reread();
-    let mut library = state.library;
-    let catalog = library.reload(settings, &environment);
-    let state = State {
-        library,
-        environment,
-    };
-    (state, seen, catalog)
+fn read(mut state: State, settings: &Settings) -> (State, Catalog) {
+    state.environment = state.environment.reread();
+    let catalog = state.library.reload(settings, &state.environment);
+    (state, catalog)
 }
 
 impl Actor for ConfigWatcher {

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::catalog::Finding;
+use super::files::Stamp;
 
 /// Variables by their exact name. An empty value is no value. `Debug` shows names alone: some of the values are keys.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -19,6 +21,10 @@ pub struct Environment {
     dotenv: BTreeMap<String, String>,
     /// Where that was read, to be read again.
     dotenv_path: Option<PathBuf>,
+    /// What that looked like before it was read.
+    seen: Option<Stamp>,
+    /// The same, if any change after the reading leaves another.
+    settled: Option<Stamp>,
     findings: Vec<Finding>,
 }
 
@@ -70,13 +76,24 @@ impl Environment {
         let Some(path) = &self.dotenv_path else {
             return self.clone();
         };
+        let now = SystemTime::now();
+        let seen = Stamp::of(path);
+        if seen.is_some() && seen == self.settled {
+            return self.clone();
+        }
+        let mut settled = seen.filter(|seen| seen.is_settled(now));
         let (dotenv, findings) = match std::fs::read(path) {
             Ok(bytes) => parse_dotenv(path, &bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => Default::default(),
-            Err(error) => (self.dotenv.clone(), vec![unreadable(path, &error)]),
+            Err(error) => {
+                settled = None;
+                (self.dotenv.clone(), vec![unreadable(path, &error)])
+            }
         };
         Self {
             dotenv_path: self.dotenv_path.clone(),
+            seen,
+            settled,
             findings,
             ..Self::new(self.process.clone(), dotenv)
         }
@@ -85,6 +102,11 @@ impl Environment {
     /// The `.env` file, if there is one to look at.
     pub fn dotenv_path(&self) -> Option<&Path> {
         self.dotenv_path.as_deref()
+    }
+
+    /// What it looked like before it was read last; `None` if it was not there.
+    pub fn dotenv_seen(&self) -> Option<Stamp> {
+        self.seen
     }
 
     /// What is wrong with the `.env` file.
@@ -314,6 +336,24 @@ mod tests {
         assert_eq!(reread.findings().len(), 1);
         std::fs::remove_dir(&path).unwrap();
         assert_eq!(reread.reread().get("A"), None);
+    }
+
+    #[test]
+    fn a_file_that_has_changed_since_it_was_read_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".env");
+        std::fs::write(&path, "A=1\n").unwrap();
+        let mut environment = Environment::over(BTreeMap::new(), &path);
+        assert_eq!(environment.settled, None, "it is too young");
+        environment.settled = environment.seen;
+        environment.dotenv.clear();
+        let kept = environment.reread();
+        assert_eq!(kept.dotenv.len(), 0, "nothing was read");
+        assert_eq!(kept.get("A"), Some("1"));
+        std::fs::write(&path, "A=1\nB=2\n").unwrap();
+        let reread = kept.reread();
+        assert_eq!(reread.get("B"), Some("2"));
+        assert_eq!(reread.dotenv_seen(), Stamp::of(&path));
     }
 
     proptest! {

@@ -1,11 +1,10 @@
 //! What lies in `CONFIG_DIR`: the provider and model files with their texts, and cheap stamps that tell whether any of
 //! them has changed. It does not understand them.
 
-use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::catalog::Finding;
 
@@ -14,6 +13,9 @@ const LARGEST_FILE: u64 = 8 * 1024 * 1024;
 
 /// Model names may hold `/`, so model files may lie in folders; deeper ones are not looked for (links can form circles).
 const DEEPEST_FOLDER: usize = 8;
+
+/// The coarsest clock of a file system, FAT's: two changes within one tick leave the same stamp.
+const TICK: Duration = Duration::from_secs(2);
 
 /// What a file is, by where it lies.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +34,8 @@ pub struct Stamp {
     inode: u64,
     size: u64,
     modified: Option<SystemTime>,
+    /// The last change of anything, where the system tells: a copy that was given another file's time cannot hide from it.
+    altered: Option<SystemTime>,
 }
 
 impl Stamp {
@@ -48,6 +52,14 @@ impl Stamp {
             .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
             .map_or(0, |since| since.as_secs())
     }
+
+    /// Whether every change from `now` on leaves another stamp.
+    pub(super) fn is_settled(&self, now: SystemTime) -> bool {
+        self.altered
+            .or(self.modified)
+            .and_then(|last| now.duration_since(last).ok())
+            .is_some_and(|age| age >= TICK)
+    }
 }
 
 impl From<&Metadata> for Stamp {
@@ -56,8 +68,22 @@ impl From<&Metadata> for Stamp {
             inode: inode(metadata),
             size: metadata.len(),
             modified: metadata.modified().ok(),
+            altered: altered(metadata),
         }
     }
+}
+
+#[cfg(unix)]
+fn altered(metadata: &Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt as _;
+    let seconds = u64::try_from(metadata.ctime()).ok()?;
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
+}
+
+#[cfg(not(unix))]
+fn altered(_: &Metadata) -> Option<SystemTime> {
+    None
 }
 
 #[cfg(unix)]
@@ -70,24 +96,25 @@ fn inode(_: &Metadata) -> u64 {
     0
 }
 
-/// The configuration files of a directory by path, without their contents: equal stamps mean that nothing changed.
+/// The configuration files of a directory in the order of their paths, without their contents: equal ones mean that
+/// nothing changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stamps(BTreeMap<PathBuf, Option<Stamp>>);
+pub struct Stamps {
+    found: Vec<(PathBuf, FileKind, Option<Stamp>)>,
+    unreadable: Vec<(PathBuf, String)>,
+}
 
 /// Looks at names and stamps only: cheap enough for every two seconds.
 pub fn stamps(directory: &Path) -> Stamps {
-    let listing = Listing::of(directory);
-    let mut stamps: BTreeMap<_, _> = listing
-        .found
-        .into_iter()
-        .map(|(path, _)| {
-            let stamp = Stamp::of(&path);
-            (path, stamp)
-        })
-        .collect();
-    // A directory that becomes unreadable, or readable again, is a change as well.
-    stamps.extend(listing.unreadable.into_iter().map(|(path, _)| (path, None)));
-    Stamps(stamps)
+    let Listing { found, unreadable } = Listing::of(directory);
+    let stamped = found.into_iter().map(|(path, kind)| {
+        let stamp = Stamp::of(&path);
+        (path, kind, stamp)
+    });
+    Stamps {
+        found: stamped.collect(),
+        unreadable,
+    }
 }
 
 /// One configuration file.
@@ -99,6 +126,8 @@ pub struct File {
     pub kind: FileKind,
     /// Its stamp; `None` if it could not be looked at.
     pub stamp: Option<Stamp>,
+    /// The same, if any change after this reading leaves another: while it is so, the file need not be read again.
+    pub settled: Option<Stamp>,
     /// Its text, or why it cannot be read.
     pub text: Result<String, String>,
 }
@@ -108,6 +137,8 @@ pub struct File {
 pub struct Files {
     /// The files, by path.
     pub files: Vec<File>,
+    /// Files that were not read, because they are as they were.
+    pub unchanged: Vec<PathBuf>,
     /// Directories that could not be looked into, and why: their files are unknown, not gone.
     pub unreadable: Vec<(PathBuf, String)>,
 }
@@ -115,16 +146,30 @@ pub struct Files {
 impl Files {
     /// Reads all configuration files of a directory.
     pub fn read(directory: &Path) -> Self {
-        let listing = Listing::of(directory);
-        let files = listing
-            .found
-            .into_iter()
-            .filter_map(|(path, kind)| File::read(path, kind))
-            .collect();
-        Self {
-            files,
-            unreadable: listing.unreadable,
+        Self::read_again(&stamps(directory), SystemTime::now(), |_| None)
+    }
+
+    /// Reads the files that were found, except those that still have the settled stamp which `known` tells. It is asked
+    /// in the order of paths. `now` is when they were looked for.
+    pub fn read_again(
+        stamps: &Stamps,
+        now: SystemTime,
+        mut known: impl FnMut(&Path) -> Option<Stamp>,
+    ) -> Self {
+        let mut files = Self {
+            unreadable: stamps.unreadable.clone(),
+            ..Self::default()
+        };
+        for (path, kind, stamp) in &stamps.found {
+            if stamp.is_some() && known(path) == *stamp {
+                files.unchanged.push(path.clone());
+            } else {
+                files
+                    .files
+                    .extend(File::read(path.clone(), kind.clone(), now));
+            }
         }
+        files
     }
 
     /// The unreadable directories as findings.
@@ -139,7 +184,7 @@ impl Files {
 
 impl File {
     /// `None` if it has vanished since it was listed.
-    fn read(path: PathBuf, kind: FileKind) -> Option<Self> {
+    fn read(path: PathBuf, kind: FileKind, now: SystemTime) -> Option<Self> {
         let gone = |error: &std::io::Error| {
             error.kind() == ErrorKind::NotFound && fs::symlink_metadata(&path).is_err()
         };
@@ -151,6 +196,7 @@ impl File {
         Some(Self {
             path,
             kind,
+            settled: stamp.filter(|stamp| stamp.is_settled(now)),
             stamp,
             text,
         })
@@ -172,7 +218,7 @@ fn read_text(file: fs::File) -> std::io::Result<(Stamp, Result<String, String>)>
     Ok((stamp, text))
 }
 
-/// The paths of configuration files.
+/// The paths of configuration files, in their order: comparing names within a folder costs less than comparing paths.
 #[derive(Default)]
 struct Listing {
     found: Vec<(PathBuf, FileKind)>,
@@ -189,18 +235,17 @@ impl Listing {
                 .push((directory.to_owned(), error.to_string()));
             return listing;
         }
+        listing.folder(&directory.join("models"), &FileKind::Model, "", 0);
+        let legacy = directory.join("models.json");
+        if fs::symlink_metadata(&legacy).is_ok() {
+            listing.found.push((legacy, FileKind::LegacyModels));
+        }
         listing.folder(
             &directory.join("providers"),
             &FileKind::Provider,
             "",
             DEEPEST_FOLDER,
         );
-        listing.folder(&directory.join("models"), &FileKind::Model, "", 0);
-        let legacy = directory.join("models.json");
-        if fs::symlink_metadata(&legacy).is_ok() {
-            listing.found.push((legacy, FileKind::LegacyModels));
-        }
-        listing.found.sort();
         listing
     }
 
@@ -220,8 +265,13 @@ impl Listing {
                 return;
             }
         };
-        for entry in entries.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
+        let mut entries: Vec<_> = entries
+            .flatten()
+            .map(|entry| (entry.file_name(), entry))
+            .collect();
+        entries.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        for (name, entry) in entries {
+            let name = name.to_string_lossy();
             if name.starts_with('.') {
                 continue;
             }
@@ -363,5 +413,64 @@ mod tests {
         assert_ne!(renamed, added);
         fs::remove_file(directory.path().join("models/o.json")).unwrap();
         assert_eq!(stamps(directory.path()), edited);
+    }
+
+    #[test]
+    fn a_stamp_is_settled_when_a_tick_has_passed() {
+        let directory = directory(&[("models/m.json", "{}")]);
+        let stamp = Stamp::of(&directory.path().join("models/m.json")).unwrap();
+        let now = SystemTime::now();
+        assert!(!stamp.is_settled(now), "a change in this tick may not show");
+        assert!(stamp.is_settled(now + TICK));
+        assert!(!stamp.is_settled(now - TICK), "the clock went back");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_change_that_keeps_size_and_time_leaves_another_stamp() {
+        let directory = directory(&[("models/m.json", "{1}")]);
+        let path = directory.path().join("models/m.json");
+        let before = Stamp::of(&path).unwrap();
+        // The next tick of the file system's clock.
+        while Stamp::of(&path).unwrap() == before {
+            fs::write(&path, "{2}").unwrap();
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(before.modified.unwrap()).unwrap();
+        }
+        let after = Stamp::of(&path).unwrap();
+        assert_eq!((after.inode, after.size), (before.inode, before.size));
+        assert_eq!(after.modified, before.modified);
+    }
+
+    #[test]
+    fn only_what_is_not_known_or_not_settled_is_read_again() {
+        let directory = directory(&[("models/a.json", "{}"), ("models/b.json", "{}")]);
+        let path = |name: &str| directory.path().join("models").join(name);
+        let later = SystemTime::now() + TICK;
+        let first = Files::read_again(&stamps(directory.path()), later, |_| None).files;
+        let settled = |path: &Path| first.iter().find(|file| file.path == path)?.settled;
+        fs::write(path("b.json"), "{ }").unwrap();
+        fs::write(path("c.json"), "{}").unwrap();
+        let second = Files::read_again(&stamps(directory.path()), later, settled);
+        assert_eq!(second.unchanged, [path("a.json")]);
+        let read: Vec<_> = second.files.iter().map(|file| &file.path).collect();
+        assert_eq!(read, [&path("b.json"), &path("c.json")]);
+        let young = Files::read(directory.path()).files;
+        assert!(young.iter().all(|file| file.settled.is_none()));
+    }
+
+    #[test]
+    fn files_are_found_in_the_order_of_their_paths() {
+        let directory = directory(&[
+            ("models/a.json", "{}"),
+            ("models/a/b.json", "{}"),
+            ("models/a-b.json", "{}"),
+            ("models/a/a/a.json", "{}"),
+            ("models.json", "{}"),
+            ("providers/a.json", "{}"),
+        ]);
+        let files = Files::read(directory.path()).files;
+        assert_eq!(files.len(), 6);
+        assert!(files.is_sorted_by(|left, right| left.path < right.path));
     }
 }

@@ -1,15 +1,16 @@
 //! Every configuration file in its latest and in its last good version. What is good is published file by file: a faulty
 //! file keeps its own last good version and holds nobody else up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::built_in;
 use super::catalog::{Catalog, Finding};
 use super::environment::Environment;
-use super::files::{File, FileKind, Files};
+use super::files::{File, FileKind, Files, Stamp, Stamps, stamps};
 use super::model::{ModelFile, legacy};
 use super::provider::ProviderFile;
 use super::resolve::{self, Sources};
@@ -26,6 +27,7 @@ pub struct Library {
     built_in: BTreeMap<String, Arc<ProviderFile>>,
     shelves: BTreeMap<PathBuf, Shelf>,
     unreadable: Vec<Finding>,
+    seen: Option<Arc<Stamps>>,
 }
 
 /// Which files an update found different.
@@ -52,6 +54,8 @@ struct Shelf {
     kind: FileKind,
     /// Tells whether a text is still the same; stamps cannot, within one tick of the file system's clock.
     fingerprint: u64,
+    /// The stamp, once it is so old that it can: a file that still has it is not read again.
+    settled: Option<Stamp>,
     latest: Result<Version, Vec<Finding>>,
     good: Option<Version>,
 }
@@ -88,6 +92,7 @@ impl Library {
             built_in: built_in.collect(),
             shelves: BTreeMap::new(),
             unreadable: Vec::new(),
+            seen: None,
         }
     }
 
@@ -98,45 +103,67 @@ impl Library {
         (library, catalog)
     }
 
-    /// Reads the settings' directory again.
+    /// Reads the settings' directory again, as far as it has changed.
     pub fn reload(&mut self, settings: &Settings, environment: &Environment) -> Catalog {
-        if let Some(directory) = &settings.config_dir {
-            self.update(Files::read(directory));
-        }
+        self.reread(settings, SystemTime::now());
         self.catalog(settings, environment)
+    }
+
+    fn reread(&mut self, settings: &Settings, now: SystemTime) {
+        if let Some(directory) = &settings.config_dir {
+            let stamps = stamps(directory);
+            // Both sides are in the order of paths, which are dear to compare.
+            let mut shelves = self.shelves.iter().peekable();
+            let files = Files::read_again(&stamps, now, |path| {
+                while shelves
+                    .next_if(|(shelf, _)| shelf.as_path() < path)
+                    .is_some()
+                {}
+                let (_, shelf) = shelves.next_if(|(shelf, _)| *shelf == path)?;
+                shelf.settled
+            });
+            self.update(files);
+            self.seen = Some(Arc::new(stamps));
+        }
+    }
+
+    /// What the directory looked like before the last [`Self::reload`] read it; `None` without a directory. Whatever looks
+    /// otherwise now has changed since.
+    pub fn seen(&self) -> Option<Arc<Stamps>> {
+        self.seen.clone()
     }
 
     /// Takes a directory as it now is: files that are not in it any more are forgotten, unless nobody could look.
     pub fn update(&mut self, files: Files) -> Changes {
         let mut changes = Changes::default();
         self.unreadable = files.findings().collect();
-        let mut before = std::mem::take(&mut self.shelves);
+        let mut read = HashSet::new();
         for file in files.files.into_iter().filter(|file| !is_copy(file)) {
-            let known = before.remove(&file.path);
             let fingerprint = fingerprint(&file);
-            let shelf = match known {
-                Some(shelf) if shelf.fingerprint == fingerprint => shelf,
+            match self.shelves.get_mut(&file.path) {
+                Some(shelf) if shelf.fingerprint == fingerprint => shelf.settled = file.settled,
                 Some(shelf) => {
                     changes.changed.push(file.path.clone());
-                    Shelf::new(&file, fingerprint, shelf.good)
+                    *shelf = Shelf::new(&file, fingerprint, shelf.good.take());
                 }
                 None => {
                     changes.added.push(file.path.clone());
-                    Shelf::new(&file, fingerprint, None)
+                    let shelf = Shelf::new(&file, fingerprint, None);
+                    self.shelves.insert(file.path.clone(), shelf);
                 }
-            };
-            self.shelves.insert(file.path, shelf);
-        }
-        for (path, shelf) in before {
-            if files
-                .unreadable
-                .iter()
-                .any(|(directory, _)| path.starts_with(directory))
-            {
-                self.shelves.insert(path, shelf);
-            } else {
-                changes.removed.push(path);
             }
+            read.insert(file.path);
+        }
+        if read.len() + files.unchanged.len() < self.shelves.len() {
+            read.extend(files.unchanged);
+            self.shelves.retain(|path, _| {
+                let is_unknown = |(directory, _): &(PathBuf, String)| path.starts_with(directory);
+                let is_there = read.contains(path) || files.unreadable.iter().any(is_unknown);
+                if !is_there {
+                    changes.removed.push(path.clone());
+                }
+                is_there
+            });
         }
         changes
     }
@@ -148,10 +175,8 @@ impl Library {
         }
         let providers = selection::providers(&self.built_in, &self.shelves);
         let accepted = selection::acceptable(&self.shelves, &providers);
-        for (path, shelf) in &mut self.shelves {
-            if accepted.contains(path)
-                && let Ok(version) = &shelf.latest
-            {
+        for (shelf, accepted) in self.shelves.values_mut().zip(accepted) {
+            if accepted && let Ok(version) = &shelf.latest {
                 shelf.good = Some(version.clone());
             }
         }
@@ -180,6 +205,7 @@ impl Shelf {
         Self {
             kind: file.kind.clone(),
             fingerprint,
+            settled: file.settled,
             latest: parse(file),
             good,
         }

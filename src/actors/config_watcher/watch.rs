@@ -1,6 +1,7 @@
 //! The two ways to notice a change: the system's events, and what the files look like.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use actix::Recipient;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -77,14 +78,14 @@ fn watch(watcher: &mut RecommendedWatcher, directory: &Path) -> notify::Result<(
 /// What the files looked like.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    directory: Option<Stamps>,
-    dotenv: Option<Stamp>,
+    pub(super) directory: Option<Arc<Stamps>>,
+    pub(super) dotenv: Option<Stamp>,
 }
 
 impl Seen {
     pub(super) fn now(directory: Option<&Path>, dotenv: Option<&Path>) -> Self {
         Self {
-            directory: directory.map(stamps),
+            directory: directory.map(|directory| Arc::new(stamps(directory))),
             dotenv: dotenv.and_then(Stamp::of),
         }
     }

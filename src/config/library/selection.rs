@@ -1,7 +1,7 @@
 //! Which version of which file counts: a file over the compiled-in provider of its name, the latest version over the last
 //! good one, a model file over a legacy entry.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,24 +89,19 @@ impl Providers<'_> {
     }
 }
 
-/// The model files whose latest version can be used whole.
+/// Of each file, whether it is a model file whose latest version can be used whole.
 pub(super) fn acceptable(
     shelves: &BTreeMap<PathBuf, Shelf>,
     providers: &Providers<'_>,
-) -> BTreeSet<PathBuf> {
-    shelves
-        .iter()
-        .filter(|(_, shelf)| !matches!(shelf.kind, FileKind::Provider(_)))
-        .filter(|(_, shelf)| {
-            shelf.latest.as_ref().is_ok_and(|version| {
-                version
-                    .models()
-                    .iter()
-                    .all(|model| providers.resolves(model))
-            })
-        })
-        .map(|(path, _)| path.clone())
-        .collect()
+) -> Vec<bool> {
+    let is_acceptable = |shelf: &Shelf| {
+        let resolve = |version: &Version| {
+            let mut models = version.models().iter();
+            models.all(|model| providers.resolves(model))
+        };
+        !matches!(shelf.kind, FileKind::Provider(_)) && shelf.latest.as_ref().is_ok_and(resolve)
+    };
+    shelves.values().map(is_acceptable).collect()
 }
 
 /// The models by name, and what is to say about every file.
@@ -208,7 +203,8 @@ fn choose<'library>(
     mut offers: Vec<Offer<'library>>,
     findings: &mut Findings,
 ) -> BTreeMap<&'library str, ModelSource<'library>> {
-    offers.sort_by_key(|offer| (offer.rank, offer.source.path));
+    // Stable: within a rank they stay in the order of paths.
+    offers.sort_by_key(|offer| offer.rank);
     let mut models: BTreeMap<&str, ModelSource<'_>> = BTreeMap::new();
     for Offer { rank, source } in offers {
         let name = source.file.name.as_str();

@@ -45,11 +45,12 @@ impl Texts {
             path: path.clone(),
             kind: kind.clone(),
             stamp: None,
+            settled: None,
             text: Ok(text.clone()),
         });
         Files {
             files: files.collect(),
-            unreadable: Vec::new(),
+            ..Files::default()
         }
     }
 }
@@ -804,4 +805,40 @@ fn ten_thousand_models_are_no_burden() {
         "parsed in {parsed:?}, resolved in {resolved:?}"
     );
     println!("parsed in {parsed:?}, resolved in {resolved:?}");
+}
+
+#[test]
+fn files_that_are_as_they_were_stay_and_others_come_and_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let models = directory.path().join("models");
+    std::fs::create_dir(&models).unwrap();
+    let write = |name: &str, provider: &str| {
+        let text = one_route(name, provider, "");
+        std::fs::write(models.join(format!("{name}.json")), text).unwrap();
+    };
+    for name in ["a", "b", "c", "d"] {
+        write(name, "openai");
+    }
+    let environment = environment(&[]);
+    let settings = Settings::load(Some(directory.path()), &environment).unwrap();
+    let mut library = Library::new();
+    let later = SystemTime::now() + Duration::from_secs(10);
+    let mut reload = || {
+        library.reread(&settings, later);
+        let catalog = library.catalog(&settings, &environment);
+        let told = |model: &Arc<Model>| model.routes[0].provider.name.clone();
+        let models = catalog.models.iter();
+        let models = models.map(|(name, model)| format!("{name} {}", told(model)));
+        models.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(reload(), "a openai, b openai, c openai, d openai");
+    write("b", "anthropic");
+    std::fs::remove_file(models.join("c.json")).unwrap();
+    write("e", "openai");
+    assert_eq!(reload(), "a openai, b anthropic, d openai, e openai");
+    assert_eq!(reload(), "a openai, b anthropic, d openai, e openai");
+    // As many files as before.
+    std::fs::rename(models.join("e.json"), models.join("f.json")).unwrap();
+    write("f", "openai");
+    assert_eq!(reload(), "a openai, b anthropic, d openai, f openai");
 }
