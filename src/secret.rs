@@ -1,12 +1,17 @@
 //! Values that must never be printed, and the scrubber that keeps them out of every text that leaves us.
 
+mod lexicon;
+
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
+
+use lexicon::Lexicon;
 
 /// A SHA-256 digest; the identity of a key in maps and logs.
 pub type Digest = [u8; 32];
@@ -56,52 +61,92 @@ pub fn digest_of(parts: &[&[u8]]) -> Digest {
 /// Shorter values are not scrubbed: they cannot be told from ordinary words, and answers are scrubbed too.
 const SHORTEST_SCRUBBED: usize = 8;
 
+/// For more, an automaton takes longer to build than a few milliseconds.
+const MOST_IN_AUTOMATON: usize = 1000;
+
 /// Replaces every known secret in a text by its label.
 #[derive(Debug, Default)]
 pub struct Scrubber {
-    matcher: Option<AhoCorasick>,
-    labels: Vec<String>,
+    matcher: Option<Matcher>,
+    labels: Vec<Arc<str>>,
+}
+
+/// Both find the same.
+#[derive(Debug)]
+enum Matcher {
+    Few(AhoCorasick),
+    Many(Lexicon),
+}
+
+impl Matcher {
+    /// `None` if there is nothing to find.
+    fn new(values: Vec<Secret>) -> Option<Self> {
+        if values.len() > MOST_IN_AUTOMATON {
+            return Some(Self::Many(Lexicon::new(values)));
+        }
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(values.iter().map(Secret::expose));
+        automaton.ok().filter(|_| !values.is_empty()).map(Self::Few)
+    }
+
+    /// Where the first value from a place on stands, and its number.
+    fn find(&self, bytes: &[u8], from: usize) -> Option<(Range<usize>, usize)> {
+        match self {
+            Self::Few(automaton) => automaton
+                .find(Input::new(bytes).range(from..))
+                .map(|found| (found.range(), found.pattern().as_usize())),
+            Self::Many(lexicon) => lexicon.find(bytes, from),
+        }
+    }
 }
 
 impl Scrubber {
     /// Builds the matcher from secrets and their labels (such as `OPENAI_API_KEY_2`).
     pub fn new(secrets: impl IntoIterator<Item = (Secret, String)>) -> Self {
-        let (values, labels): (Vec<_>, Vec<_>) = secrets
-            .into_iter()
-            .filter(|(secret, _)| secret.expose().len() >= SHORTEST_SCRUBBED)
-            .flat_map(|(secret, label)| {
-                spellings(&secret).map(move |spelling| (spelling, label.clone()))
-            })
-            .unzip();
-        let matcher = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(values.iter().map(Secret::expose))
-            .ok()
-            .filter(|_| !labels.is_empty());
+        let mut values = Vec::new();
+        let mut labels = Vec::new();
+        for (secret, label) in secrets {
+            if secret.expose().len() < SHORTEST_SCRUBBED {
+                continue;
+            }
+            let label: Arc<str> = label.into();
+            for spelling in spellings(&secret) {
+                values.push(spelling);
+                labels.push(Arc::clone(&label));
+            }
+        }
+        let matcher = Matcher::new(values);
         Self { matcher, labels }
     }
 
     /// The text with every known secret replaced by `[label]`.
     pub fn scrub(&self, text: &str) -> String {
-        let Some(matcher) = &self.matcher else {
-            return text.to_owned();
-        };
         let mut clean = String::with_capacity(text.len());
-        matcher.replace_all_with(text, &mut clean, |found, _, clean| {
-            let label = self.labels.get(found.pattern().as_usize());
+        let mut rest = 0;
+        let bytes = text.as_bytes();
+        while let Some((found, number)) = self
+            .matcher
+            .as_ref()
+            .and_then(|matcher| matcher.find(bytes, rest))
+        {
+            clean.push_str(text.get(rest..found.start).unwrap_or_default());
             clean.push('[');
-            clean.push_str(label.map_or("secret", String::as_str));
+            clean.push_str(self.labels.get(number).map_or("secret", |label| label));
             clean.push(']');
-            true
-        });
+            rest = found.end;
+        }
+        clean.push_str(text.get(rest..).unwrap_or_default());
         clean
     }
 
     /// Bytes of the longest known secret.
     pub fn longest(&self) -> usize {
-        self.matcher
-            .as_ref()
-            .map_or(0, AhoCorasick::max_pattern_len)
+        match &self.matcher {
+            None => 0,
+            Some(Matcher::Few(automaton)) => automaton.max_pattern_len(),
+            Some(Matcher::Many(lexicon)) => lexicon.longest(),
+        }
     }
 
     /// The bytes as they are, unless they hold a known secret.
@@ -116,13 +161,18 @@ impl Scrubber {
     pub fn finds(&self, bytes: &[u8]) -> bool {
         self.matcher
             .as_ref()
-            .is_some_and(|matcher| matcher.find(bytes).is_some())
+            .is_some_and(|matcher| matcher.find(bytes, 0).is_some())
     }
 }
 
 /// A secret as it is, and as JSON writers spell it when they escape more or less than they must.
-fn spellings(secret: &Secret) -> impl Iterator<Item = Secret> + use<> {
+fn spellings(secret: &Secret) -> Vec<Secret> {
+    const ESCAPED: [char; 9] = ['"', '\\', '/', '<', '>', '&', '=', '\'', '+'];
     let plain = secret.expose();
+    let mut all = vec![secret.clone()];
+    if !plain.contains(|letter: char| letter.is_ascii_control() || ESCAPED.contains(&letter)) {
+        return all;
+    }
     let quoted = serde_json::Value::from(plain).to_string();
     let json = quoted.trim_matches('"');
     let slashes = json.replace('/', "\\/");
@@ -131,13 +181,12 @@ fn spellings(secret: &Secret) -> impl Iterator<Item = Secret> + use<> {
         .fold(json.to_owned(), |text, letter| {
             text.replace(letter, &format!("\\u{:04x}", u32::from(letter)))
         });
-    let mut all: Vec<String> = Vec::new();
-    for spelling in [plain.to_owned(), json.to_owned(), slashes, html] {
-        if !all.contains(&spelling) {
-            all.push(spelling);
+    for spelling in [json.to_owned(), slashes, html] {
+        if all.iter().all(|known| known.expose() != spelling) {
+            all.push(Secret::new(spelling));
         }
     }
-    all.into_iter().map(Secret::new)
+    all
 }
 
 #[cfg(test)]
@@ -180,6 +229,25 @@ mod tests {
     fn a_word_that_is_a_secret_does_not_destroy_ordinary_text() {
         let scrubber = Scrubber::new([(Secret::new("test"), "client-1".to_owned())]);
         assert_eq!(scrubber.scrub("this is a test"), "this is a test");
+    }
+
+    #[test]
+    fn very_many_secrets_are_found_as_few_are() {
+        let secrets = (0..=MOST_IN_AUTOMATON).map(|number| {
+            (
+                Secret::new(format!("sk/client-{number}")),
+                number.to_string(),
+            )
+        });
+        let scrubber = Scrubber::new(secrets);
+        assert!(matches!(scrubber.matcher, Some(Matcher::Many(_))));
+        assert_eq!(
+            scrubber.scrub("é sk/client-1, sk\\/client-1000sk/client-23."),
+            "é [1], [1000][23]."
+        );
+        assert_eq!(scrubber.longest(), "sk\\/client-1000".len());
+        assert!(scrubber.finds(b"\xff sk/client-7"));
+        assert!(!scrubber.finds(b"sk/client-, sk/clien"));
     }
 
     #[test]
