@@ -21,6 +21,10 @@ use crate::telemetry;
 
 /// Events get lost on mounts, so the files are looked at as well.
 const SCAN: Duration = Duration::from_secs(2);
+/// A scan is followed by a rest of so many times what it took, …
+const REST: u32 = 50;
+/// … at most this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Files are read after so much quiet, …
 const QUIET: Duration = Duration::from_millis(100);
 /// … or after this, quiet or not.
@@ -37,6 +41,9 @@ pub struct ConfigWatcher {
     /// When the first and the last unread change was noticed.
     changed: Option<(Instant, Instant)>,
     watch: Option<Watch>,
+    /// Catalogs that requests may still hold. To free a large one takes tens of milliseconds, and must not fall to the
+    /// worker whose request is the last: it would stall all others.
+    retired: Vec<Arc<Catalog>>,
 }
 
 /// What a reload starts from.
@@ -80,6 +87,7 @@ impl ConfigWatcher {
             state: Some(state),
             changed: None,
             watch: None,
+            retired: Vec::new(),
         }
     }
 
@@ -130,17 +138,14 @@ impl ConfigWatcher {
         let pools = self.pools.clone();
         let slot = Arc::clone(&self.catalog);
         let work = async move {
-            let reading = move || read(state, &settings);
+            let before = slot.load_full();
+            let reading = move || read(state, &settings, &before);
             let (state, catalog) = actix_rt::task::spawn_blocking(reading).await.ok()?;
-            telemetry::keep_out(Arc::clone(&catalog.scrubber));
-            log::tell(&slot.load(), &catalog);
-            let catalog = Arc::new(catalog);
             pools.sync(&catalog).await;
-            slot.store(catalog);
-            Some(state)
+            Some((state, slot.swap(catalog)))
         };
         context.spawn(work.into_actor(self).map(|read, actor, context| {
-            let Some(state) = read else {
+            let Some((state, before)) = read else {
                 tracing::error!(
                     "reading the configuration panicked, no further reload is possible"
                 );
@@ -149,32 +154,51 @@ impl ConfigWatcher {
             };
             actor.seen = state.seen();
             actor.state = Some(state);
+            actor.retired.push(before);
             actor.follow_dotenv();
         }));
     }
 
-    /// Looks at names, sizes and times on a thread of its own.
+    /// Looks at names, sizes and times on a thread of its own, and frees there what no request holds any more.
     fn scan(&mut self, context: &mut Context<Self>) {
         let Some(state) = &self.state else {
+            context.run_later(SCAN, Self::scan);
             return;
         };
         let directory = self.settings.config_dir.clone();
         let dotenv = state.environment.dotenv_path().map(Path::to_owned);
+        let is_free = |catalog: &mut Arc<Catalog>| Arc::strong_count(catalog) == 1;
+        let free: Vec<_> = self.retired.extract_if(.., is_free).collect();
         let looking = actix_rt::task::spawn_blocking(move || {
-            Seen::now(directory.as_deref(), dotenv.as_deref())
+            drop(free);
+            let begin = Instant::now();
+            let seen = Seen::now(directory.as_deref(), dotenv.as_deref());
+            (seen, begin.elapsed())
         });
-        context.spawn(looking.into_actor(self).map(|seen, actor, context| {
-            if seen.is_ok_and(|seen| seen != actor.seen) {
+        context.spawn(looking.into_actor(self).map(|looked, actor, context| {
+            let Ok((seen, took)) = looked else {
+                context.run_later(SCAN, Self::scan);
+                return;
+            };
+            if actor.state.is_some() && seen != actor.seen {
                 actor.note_change(context);
             }
+            context.run_later(pause_after(took), Self::scan);
         }));
     }
 }
 
-fn read(mut state: State, settings: &Settings) -> (State, Catalog) {
+/// Until the next scan: with very many files, or slow ones, longer.
+fn pause_after(took: Duration) -> Duration {
+    (took * REST).clamp(SCAN, LONGEST_PAUSE)
+}
+
+fn read(mut state: State, settings: &Settings, before: &Catalog) -> (State, Arc<Catalog>) {
     state.environment = state.environment.reread();
     let catalog = state.library.reload(settings, &state.environment);
-    (state, catalog)
+    telemetry::keep_out(Arc::clone(&catalog.scrubber));
+    log::tell(before, &catalog);
+    (state, Arc::new(catalog))
 }
 
 impl Actor for ConfigWatcher {
@@ -184,7 +208,7 @@ impl Actor for ConfigWatcher {
         let directory = self.settings.config_dir.as_deref();
         self.watch = Watch::start(directory, context.address().recipient());
         self.follow_dotenv();
-        context.run_interval(SCAN, Self::scan);
+        context.run_later(SCAN, Self::scan);
     }
 }
 
@@ -193,5 +217,18 @@ impl Handler<Changed> for ConfigWatcher {
 
     fn handle(&mut self, _: Changed, context: &mut Self::Context) {
         self.note_change(context);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scans_of_very_many_files_are_rarer() {
+        let pause = |milliseconds| pause_after(Duration::from_millis(milliseconds));
+        assert_eq!(pause(0), SCAN);
+        assert_eq!(pause(100), Duration::from_secs(5));
+        assert_eq!(pause(10_000), LONGEST_PAUSE);
     }
 }
