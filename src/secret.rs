@@ -62,7 +62,7 @@ pub fn digest_of(parts: &[&[u8]]) -> Digest {
 const SHORTEST_SCRUBBED: usize = 8;
 
 /// For more, an automaton takes longer to build than a few milliseconds.
-const MOST_IN_AUTOMATON: usize = 1000;
+const MOST_IN_AUTOMATON: usize = 2000;
 
 /// Replaces every known secret in a text by its label.
 #[derive(Debug, Default)]

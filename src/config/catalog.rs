@@ -21,8 +21,8 @@ pub struct Catalog {
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// Models by logical name, in name order.
     pub models: IndexMap<String, Arc<Model>>,
-    /// Clients by the digest of their key.
-    pub clients: HashMap<Digest, Arc<Client>>,
+    /// Clients by the digest of their key; catalogs share them until a key comes or goes.
+    pub clients: Arc<HashMap<Digest, Arc<Client>>>,
     /// SHA-256 of `ADMIN_API_KEY`; `None`: nobody administrates over HTTP.
     pub administrator: Option<Digest>,
     /// Knows every secret of this catalog.

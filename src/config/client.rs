@@ -1,40 +1,70 @@
 //! Our clients, by the keys in `CLIENT_API_KEY`, and the administrator's key.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::catalog::{Client, Limits};
 use super::environment::Environment;
 use super::settings::Settings;
-use crate::secret::Secret;
+use crate::secret::{Digest, Secret};
 
 /// The variable that holds client keys, comma-separated.
 pub(crate) const CLIENT_API_KEY: &str = "CLIENT_API_KEY";
 
-/// The clients and their keys in the order of the variable; an empty key is none, a key given twice is one client.
-pub(crate) fn clients(
-    settings: &Settings,
-    environment: &Environment,
-) -> Vec<(Arc<Client>, Secret)> {
-    let limits = limits(settings);
-    let mut clients: Vec<(Arc<Client>, Secret)> = Vec::new();
-    let mut seen = HashSet::new();
-    let keys = environment.get(CLIENT_API_KEY).unwrap_or_default();
-    for key in keys.split(',').map(str::trim).filter(|key| !key.is_empty()) {
-        let secret = Secret::new(key);
-        let digest = secret.digest();
-        if !seen.insert(digest) {
-            continue;
-        }
-        let name = format!("client-{}", clients.len() + 1);
-        let client = Client {
-            name,
-            digest,
-            limits,
-        };
-        clients.push((Arc::new(client), secret));
+/// The clients of one value of the variable.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    variable: Secret,
+    limits: Limits,
+    /// The clients and their keys in the order of the variable; an empty key is none, a key given twice is one client.
+    pub(crate) listed: Vec<(Arc<Client>, Secret)>,
+    /// The same by the digests of their keys.
+    pub(crate) by_digest: Arc<HashMap<Digest, Arc<Client>>>,
+}
+
+impl Clients {
+    /// The clients of this environment: those of `before`, if nothing has changed.
+    pub(crate) fn read(
+        settings: &Settings,
+        environment: &Environment,
+        before: Option<Arc<Self>>,
+    ) -> Arc<Self> {
+        let limits = limits(settings);
+        let variable = environment.get(CLIENT_API_KEY).unwrap_or_default();
+        let is_same =
+            |before: &Arc<Self>| before.variable.expose() == variable && before.limits == limits;
+        before
+            .filter(is_same)
+            .unwrap_or_else(|| Arc::new(Self::list(variable, limits)))
     }
-    clients
+
+    fn list(variable: &str, limits: Limits) -> Self {
+        let mut listed = Vec::new();
+        let mut by_digest = HashMap::new();
+        let keys = variable.split(',').map(str::trim);
+        for key in keys.filter(|key| !key.is_empty()) {
+            let secret = Secret::new(key);
+            let digest = secret.digest();
+            let Entry::Vacant(vacant) = by_digest.entry(digest) else {
+                continue;
+            };
+            let name = format!("client-{}", listed.len() + 1);
+            let client = Arc::new(Client {
+                name,
+                digest,
+                limits,
+            });
+            vacant.insert(Arc::clone(&client));
+            listed.push((client, secret));
+        }
+        Self {
+            variable: Secret::new(variable),
+            limits,
+            listed,
+            by_digest: Arc::new(by_digest),
+        }
+    }
 }
 
 /// The variable that holds the administrator's key.
@@ -60,10 +90,28 @@ fn limits(settings: &Settings) -> Limits {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Vec<(Arc<Client>, Secret)> {
+    fn read_after(before: Option<Arc<Clients>>, variables: &[(&str, &str)]) -> Arc<Clients> {
         let environment = variables.iter().copied().collect();
         let settings = Settings::load(None, &environment).unwrap();
-        clients(&settings, &environment)
+        Clients::read(&settings, &environment, before)
+    }
+
+    fn read(variables: &[(&str, &str)]) -> Vec<(Arc<Client>, Secret)> {
+        read_after(None, variables).listed.clone()
+    }
+
+    #[test]
+    fn clients_are_made_anew_only_when_their_variable_or_limits_change() {
+        let key = ("CLIENT_API_KEY", "one,two");
+        let first = read_after(None, &[key]);
+        assert_eq!(first.by_digest.len(), 2);
+        let again = read_after(Some(Arc::clone(&first)), &[key, ("OTHER", "x")]);
+        assert!(Arc::ptr_eq(&first, &again));
+        let limits = [key, ("RATE_LIMIT_CONCURRENT_REQUESTS", "3")];
+        let limited = read_after(Some(Arc::clone(&first)), &limits);
+        assert_eq!(limited.listed[0].0.limits.concurrent_requests, Some(3));
+        let fewer = read_after(Some(first), &[("CLIENT_API_KEY", "two")]);
+        assert_eq!(fewer.listed.len(), 1);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::environment::Environment;
 use super::files::{File, FileKind, Files, Stamp, Stamps, stamps};
 use super::model::{ModelFile, legacy};
 use super::provider::ProviderFile;
-use super::resolve::{self, Sources};
+use super::resolve::{self, Kept, Sources};
 use super::settings::Settings;
 
 mod selection;
@@ -28,6 +28,7 @@ pub struct Library {
     shelves: BTreeMap<PathBuf, Shelf>,
     unreadable: Vec<Finding>,
     seen: Option<Arc<Stamps>>,
+    kept: Kept,
 }
 
 /// Which files an update found different.
@@ -93,6 +94,7 @@ impl Library {
             shelves: BTreeMap::new(),
             unreadable: Vec::new(),
             seen: None,
+            kept: Kept::default(),
         }
     }
 
@@ -190,13 +192,8 @@ impl Library {
             providers: providers.usable,
             models,
         };
-        resolve::catalog(
-            &sources,
-            settings,
-            environment,
-            findings.faults,
-            findings.warnings,
-        )
+        let findings = (findings.faults, findings.warnings);
+        resolve::catalog(&sources, settings, environment, findings, &mut self.kept)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::catalog::{Catalog, Finding, Model, Origin, Provider};
-use super::client::{self, ADMIN_API_KEY, CLIENT_API_KEY};
+use super::client::{self, ADMIN_API_KEY, CLIENT_API_KEY, Clients};
 use super::environment::Environment;
 use super::keys::KeyChain;
 use super::model::ModelFile;
@@ -17,8 +17,10 @@ use crate::secret::{Scrubber, Secret};
 
 mod providers;
 mod routes;
+mod secrets;
 
 use providers::Reach;
+use secrets::Secrets;
 
 /// Among more models nobody looks for a misspelled name, and looking would take seconds.
 const MOST_NAMES_TO_COMPARE: usize = 500;
@@ -47,6 +49,13 @@ pub(super) struct Sources<'library> {
     pub(super) models: BTreeMap<&'library str, ModelSource<'library>>,
 }
 
+/// What is dear to make and seldom changes, as it was made last. With 100,000 clients it is most of the work.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    clients: Option<Arc<Clients>>,
+    scrubber: Option<(Secrets, Arc<Scrubber>)>,
+}
+
 /// What resolving needs beside the files, and what it finds on its way.
 struct Context<'all> {
     settings: &'all Settings,
@@ -65,14 +74,15 @@ struct Resolved<'library> {
     reach: Reach,
 }
 
-/// The catalog of these files. `faults` and `warnings` are what has been found before.
+/// The catalog of these files. `findings` are the faults and warnings that have been found before.
 pub(super) fn catalog(
     sources: &Sources<'_>,
     settings: &Settings,
     environment: &Environment,
-    mut faults: Vec<Finding>,
-    warnings: Vec<Finding>,
+    findings: (Vec<Finding>, Vec<Finding>),
+    kept: &mut Kept,
 ) -> Catalog {
+    let (mut faults, warnings) = findings;
     let mut context = Context {
         settings,
         environment,
@@ -97,30 +107,29 @@ pub(super) fn catalog(
     for chain in chains.values() {
         context.warnings.extend_from_slice(chain.warnings());
     }
-    let clients = client::clients(settings, environment);
+    let clients = Clients::read(settings, environment, kept.clients.take());
     let administrator = client::administrator(environment);
     warn_of_shared_key(&clients, administrator.as_ref(), &mut context.warnings);
     warn_of_fallbacks(sources, &mut context.warnings);
-    warn_of_unusable(clients.is_empty(), &mut context);
+    warn_of_unusable(clients.listed.is_empty(), &mut context);
     sort(&mut faults);
     sort(&mut context.warnings);
+    let scrubber = Secrets {
+        keys: secrets::keys(&resolved),
+        clients: Arc::clone(&clients),
+        others: secrets::others(administrator.as_ref(), &context.used),
+    }
+    .scrubber(&mut kept.scrubber);
+    kept.clients = Some(Arc::clone(&clients));
     Catalog {
-        scrubber: Arc::new(scrubber(
-            &resolved,
-            &clients,
-            administrator.clone(),
-            &context,
-        )),
+        scrubber,
         administrator: administrator.map(|key| key.digest()),
         providers: resolved
             .into_iter()
             .map(|(name, resolved)| (name.to_owned(), resolved.provider))
             .collect(),
         models,
-        clients: clients
-            .into_iter()
-            .map(|(client, _)| (client.digest, client))
-            .collect(),
+        clients: Arc::clone(&clients.by_digest),
         faults,
         warnings: context.warnings,
     }
@@ -187,40 +196,14 @@ fn model(
     }
 }
 
-/// Everything that must never be seen outside: keys of providers and clients, and what `${VAR}` put into addresses and
-/// headers.
-fn scrubber(
-    resolved: &BTreeMap<&str, Resolved<'_>>,
-    clients: &[(Arc<super::catalog::Client>, Secret)],
-    administrator: Option<Secret>,
-    context: &Context<'_>,
-) -> Scrubber {
-    let keys = resolved
-        .values()
-        .flat_map(|resolved| resolved.provider.ring.iter())
-        .map(|key| (key.secret.clone(), key.label.clone()));
-    let clients = clients
-        .iter()
-        .map(|(client, secret)| (secret.clone(), client.name.clone()));
-    let variables = context
-        .used
-        .iter()
-        .map(|(name, value)| (Secret::new(value.clone()), name.clone()));
-    let administrator = administrator.map(|secret| (secret, ADMIN_API_KEY.to_owned()));
-    Scrubber::new(keys.chain(clients).chain(administrator).chain(variables))
-}
-
 /// A client that has the administrator's key is one.
 fn warn_of_shared_key(
-    clients: &[(Arc<super::catalog::Client>, Secret)],
+    clients: &Clients,
     administrator: Option<&Secret>,
     warnings: &mut Vec<Finding>,
 ) {
     let digest = administrator.map(Secret::digest);
-    if let Some((client, _)) = clients
-        .iter()
-        .find(|(client, _)| Some(client.digest) == digest)
-    {
+    if let Some(client) = digest.and_then(|digest| clients.by_digest.get(&digest)) {
         warnings.push(Finding {
             source: PathBuf::from(ADMIN_API_KEY),
             position: None,
