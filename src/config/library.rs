@@ -140,6 +140,7 @@ impl Library {
         let mut changes = Changes::default();
         self.unreadable = files.findings().collect();
         let mut read = HashSet::new();
+        let mut new = Vec::new();
         for file in files.files.into_iter().filter(|file| !is_copy(file)) {
             let fingerprint = fingerprint(&file);
             match self.shelves.get_mut(&file.path) {
@@ -151,10 +152,13 @@ impl Library {
                 None => {
                     changes.added.push(file.path.clone());
                     let shelf = Shelf::new(&file, fingerprint, None);
-                    self.shelves.insert(file.path.clone(), shelf);
+                    new.push((file.path.clone(), shelf));
                 }
             }
             read.insert(file.path);
+        }
+        if !new.is_empty() {
+            self.shelves.append(&mut new.into_iter().collect());
         }
         if read.len() + files.unchanged.len() < self.shelves.len() {
             read.extend(files.unchanged);
