@@ -6,8 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::NoAnswer;
 use super::budget::Taken;
 use super::stop::Live;
@@ -16,6 +14,7 @@ use crate::actors::rate_limiter::Permit;
 use crate::config::catalog::{Client, ProviderKey, Route};
 use crate::convert::loss::Loss;
 use crate::error::{ErrorKind, GatewayError};
+use crate::protocol::raw::RawObject;
 use crate::protocol::{Protocol, UsageReport};
 use crate::secret::Scrubber;
 use crate::storage::record::{Answer, AttemptRecord, Record, RecordError};
@@ -74,10 +73,14 @@ impl Exchange {
         &self.record.request_id
     }
 
-    /// Notes the body, with the bytes that it takes from the budget.
-    pub fn body(&mut self, body: Bytes, budget: Taken) {
-        self.record.request = Some(body);
+    /// Notes the bytes that the body takes from the budget.
+    pub fn holds(&mut self, budget: Taken) {
         self.budget = Some(budget);
+    }
+
+    /// Notes the body.
+    pub fn body(&mut self, body: RawObject) {
+        self.record.request = Some(body);
     }
 
     /// Notes what the client asks for.

@@ -126,7 +126,12 @@ async fn admit(
         }
         Ok(Err(refusal)) => Err(over_limit(&refusal)),
         Err(error) => {
-            tracing::error!(%error, "the rate limiter does not answer");
+            tracing::error!(
+                request_id = exchange.request_id(),
+                client = caller.client.name,
+                %error,
+                "the rate limiter does not answer"
+            );
             Err(GatewayError::new(ErrorKind::Internal, "The rate limiter does not answer").into())
         }
     }

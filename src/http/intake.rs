@@ -79,13 +79,14 @@ pub async fn read(
     let shared = &worker.shared;
     let (bytes, taken) =
         body::read(payload, request.headers(), &shared.settings, &shared.budget).await?;
-    exchange.body(bytes.clone(), taken);
+    exchange.holds(taken);
     let raw = RawObject::parse(bytes).map_err(|fault| {
         GatewayError::new(
             ErrorKind::InvalidRequest,
             format!("The request body is not a JSON object: {fault}"),
         )
     })?;
+    exchange.body(raw.clone());
     let head = surface.protocol.read_request(&raw)?;
     let streaming = head.stream || surface.always_streams;
     exchange.asks(&head.model, streaming);

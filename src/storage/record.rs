@@ -11,6 +11,7 @@ use crate::config::catalog::Client;
 use crate::conversation::Usage;
 use crate::error::CLIENT_LEFT;
 use crate::protocol::Protocol;
+use crate::protocol::raw::RawObject;
 
 /// One request, before its content is decoded, scrubbed and cut.
 #[derive(Debug, Clone)]
@@ -39,8 +40,8 @@ pub struct Record {
     pub model: Option<String>,
     /// Label of the key that was used last, never the key.
     pub provider_key: Option<String>,
-    /// The client's body, until it is condensed.
-    pub request: Option<Bytes>,
+    /// The client's body, until it is condensed; none if it was no JSON object.
+    pub request: Option<RawObject>,
     /// What its row needs of the body, where that is all that is left of it.
     pub condensed: Option<Condensed>,
     /// The status sent; 499 if the client left before one was.
@@ -217,7 +218,7 @@ impl Record {
 
     /// Bytes that `strip_content` frees.
     pub fn content_weight(&self) -> usize {
-        self.request.as_ref().map_or(0, Bytes::len)
+        self.request.as_ref().map_or(0, |body| body.source().len())
             + self.condensed.as_ref().map_or(0, Condensed::weight)
             + self.answer.weight()
     }
@@ -237,7 +238,7 @@ impl Record {
         let request = self
             .request
             .take()
-            .map_or(length(messages.as_deref()), |body| body.len());
+            .map_or(length(messages.as_deref()), |body| body.source().len());
         let answer = match std::mem::replace(&mut self.answer, Answer::None) {
             Answer::None | Answer::Stripped { .. } => 0,
             Answer::Whole(body) => body.len(),
@@ -286,11 +287,17 @@ pub(crate) mod tests {
         }
     }
 
+    /// A client's body of so many bytes.
+    pub(crate) fn body(bytes: usize) -> RawObject {
+        let text = format!(r#"{{"prompt":"{}"}}"#, "x".repeat(bytes - 13));
+        RawObject::parse(text.into()).unwrap()
+    }
+
     #[test]
     fn a_record_weighs_what_it_holds() {
         let mut record = record("r");
         let empty = record.weight();
-        record.request = Some(Bytes::from(vec![b'x'; 1000]));
+        record.request = Some(body(1000));
         record.answer = Answer::Whole(Bytes::from_static(b"answer"));
         assert_eq!(record.weight(), empty + 1006);
         assert_eq!(record.content_weight(), 1006);
@@ -302,11 +309,11 @@ pub(crate) mod tests {
     fn a_stripped_record_tells_how_much_it_lost() {
         let mut record = record("r");
         let empty = record.weight();
-        record.request = Some(Bytes::from_static(b"{}"));
+        record.request = Some(body(100));
         record.answer = Answer::Events(vec![Bytes::from_static(b"abc"), Bytes::from_static(b"d")]);
         record.strip_content();
         let stripped = Answer::Stripped {
-            request: 2,
+            request: 100,
             answer: 4,
         };
         assert_eq!(record.answer, stripped);

@@ -96,15 +96,13 @@ impl LogBuffer {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::storage::record::Answer;
-    use crate::storage::record::tests::record;
+    use crate::storage::record::tests::{body, record};
 
     fn heavy(bytes: usize) -> Record {
         Record {
-            request: Some(Bytes::from(vec![b'x'; bytes])),
+            request: Some(body(bytes)),
             ..record("heavy")
         }
     }
@@ -136,7 +134,7 @@ mod tests {
         }
         assert!(buffer.held() <= 2 * (2 * empty + 1000));
         let records = buffer.take();
-        assert_eq!(records[0].request.as_ref().map(Bytes::len), Some(1000));
+        assert_eq!(records[0].content_weight(), 1000);
         assert_eq!(
             records[2].answer,
             Answer::Stripped {

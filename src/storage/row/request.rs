@@ -1,4 +1,4 @@
-//! The client's body as two columns: `parameters` and `messages`. Whatever the bytes are, there is a result.
+//! The client's body as two columns: `parameters` and `messages`. Whatever it was, there is a result.
 
 use serde::de::IgnoredAny;
 
@@ -33,11 +33,10 @@ pub(super) fn read(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> 
         }
         return condensed;
     }
-    let body = record.request.clone().map(RawObject::parse);
-    if let Some(Ok(body)) = body {
+    if let Some(body) = &record.request {
         return Condensed {
-            parameters: cleaner.clean(&parameters(&body, content.mode), usize::MAX),
-            messages: messages(&body, record.protocol, content, cleaner),
+            parameters: cleaner.clean(&parameters(body, content.mode), usize::MAX),
+            messages: messages(body, record.protocol, content, cleaner),
         };
     }
     let stripped = match record.answer {

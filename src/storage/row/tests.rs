@@ -9,6 +9,7 @@ use super::*;
 use crate::config::catalog::{Client, Limits};
 use crate::conversation::Usage;
 use crate::protocol::Protocol;
+use crate::protocol::raw::RawObject;
 use crate::secret::{Secret, digest};
 use crate::storage::record::RecordError;
 use crate::storage::record::tests::record;
@@ -34,9 +35,10 @@ fn filled() -> Record {
             digest: digest("secret"),
             limits: Limits::default(),
         })),
-        request: Some(Bytes::from_static(
+        request: RawObject::parse(Bytes::from_static(
             br#"{"model":"small","temperature":0.5,"messages":[{"role":"user","content":"Hi"}]}"#,
-        )),
+        ))
+        .ok(),
         answer: Answer::Whole(Bytes::from_static(
             br#"{"choices":[{"index":0,"message":{"role":"assistant","content":"Hello sk-12345678"}}]}"#,
         )),
@@ -201,7 +203,7 @@ proptest! {
     ) {
         let record = Record {
             protocol: if anthropic { Protocol::Anthropic } else { Protocol::OpenAi },
-            request: Some(request.into()),
+            request: RawObject::parse(request.into()).ok(),
             answer: Answer::Events(events.into_iter().map(Bytes::from).collect()),
             requested_model: Some(name),
             ..record("r\0")

@@ -9,7 +9,7 @@ use crate::storage::record::tests::record;
 fn columns(protocol: Protocol, mode: LogContent, body: impl Into<Bytes>) -> Condensed {
     let record = Record {
         protocol,
-        request: Some(body.into()),
+        request: RawObject::parse(body.into()).ok(),
         ..record("r")
     };
     let content = Content {
