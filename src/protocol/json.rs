@@ -1,6 +1,8 @@
 //! JSON read without building it: a syntax check, and walks over the members of an object or the elements of an
 //! array that leave every value as the text it was. It knows no protocol.
 
+mod fault;
+mod scan;
 mod walker;
 
 use std::borrow::Cow;
@@ -8,14 +10,14 @@ use std::fmt;
 use std::str::Utf8Error;
 
 use memchr::{memchr_iter, memchr2, memrchr};
-use serde::de::{
-    DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
-use serde_json::value::RawValue;
+use serde::de::{DeserializeSeed, Deserializer as _, Visitor};
 
 use crate::error::{ErrorKind, GatewayError};
 
 pub use walker::{Walk, walk};
+
+use fault::{Wanted, fault};
+use scan::Scanner;
 
 /// Deeper nesting is a fault. Nothing here recurses over a value, but those who read it after us may.
 pub const NESTING_LIMIT: usize = 10_000;
@@ -164,7 +166,9 @@ fn string_end(bytes: &[u8], start: usize) -> usize {
 
 /// Whether the text is one JSON object. Nothing is built.
 pub fn is_object(text: &str) -> bool {
-    text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+    let mut scanner = Scanner::new(text);
+    let value = scanner.value();
+    value.is_some_and(|value| value.starts_with('{')) && scanner.is_at_end()
 }
 
 /// Whether the text begins as an array; for text that is known to be JSON.
@@ -189,40 +193,29 @@ pub(super) fn members_up_to<'a>(
     text: &'a str,
     mut visit: impl FnMut(Cow<'a, str>, &'a str),
 ) -> Result<(), JsonFault> {
-    struct Members<F> {
-        left: usize,
-        limit: usize,
-        visit: F,
-    }
-
-    impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for Members<F> {
-        type Value = ();
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a JSON object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some(name) = map.next_key_seed(Text)? {
-                let Some(left) = self.left.checked_sub(1) else {
-                    let limit = self.limit;
-                    return Err(A::Error::custom(format_args!("more than {limit} members")));
+    let mut scanner = Scanner::new(text);
+    let mut left = limit;
+    let mut walk = || {
+        scanner.takes(b'{').then_some(())?;
+        if !scanner.takes(b'}') {
+            loop {
+                let name = scanner.name()?;
+                let name = match name.has_escapes {
+                    false => Cow::Borrowed(name.inside),
+                    true => Cow::Owned(unescaped(name.inside)?),
                 };
-                self.left = left;
-                let value: &'de RawValue = map.next_value()?;
-                (self.visit)(name, value.get());
+                let value = scanner.value()?;
+                left = left.checked_sub(1)?;
+                visit(name, value);
+                if !scanner.takes(b',') {
+                    break;
+                }
             }
-            Ok(())
+            scanner.takes(b'}').then_some(())?;
         }
-    }
-
-    let mut reader = serde_json::Deserializer::from_str(text);
-    reader.deserialize_map(Members {
-        left: limit,
-        limit,
-        visit: &mut visit,
-    })?;
-    Ok(reader.end()?)
+        scanner.is_at_end().then_some(())
+    };
+    walk().ok_or_else(|| fault(text, Wanted::Object(limit)))
 }
 
 /// Calls `visit` with the text of each element, in order.
@@ -230,26 +223,26 @@ pub(super) fn members_up_to<'a>(
 /// # Errors
 /// The text is not an array, or not JSON. Elements before the fault have been visited.
 pub fn elements<'a>(text: &'a str, mut visit: impl FnMut(&'a str)) -> Result<(), JsonFault> {
-    struct Elements<F>(F);
-
-    impl<'de, F: FnMut(&'de str)> Visitor<'de> for Elements<F> {
-        type Value = ();
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a JSON array")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(mut self, mut sequence: A) -> Result<(), A::Error> {
-            while let Some(element) = sequence.next_element::<&'de RawValue>()? {
-                (self.0)(element.get());
+    let mut scanner = Scanner::new(text);
+    let mut walk = || {
+        scanner.takes(b'[').then_some(())?;
+        if !scanner.takes(b']') {
+            loop {
+                visit(scanner.value()?);
+                if !scanner.takes(b',') {
+                    break;
+                }
             }
-            Ok(())
+            scanner.takes(b']').then_some(())?;
         }
-    }
+        scanner.is_at_end().then_some(())
+    };
+    walk().ok_or_else(|| fault(text, Wanted::Array))
+}
 
-    let mut reader = serde_json::Deserializer::from_str(text);
-    reader.deserialize_seq(Elements(&mut visit))?;
-    Ok(reader.end()?)
+/// What a string without its quotes means; `None`: half a surrogate pair.
+fn unescaped(inside: &str) -> Option<String> {
+    serde_json::from_str(&format!("\"{inside}\"")).ok()
 }
 
 /// A string, borrowed where it has no escapes.
@@ -279,8 +272,18 @@ impl<'de> Visitor<'de> for Text {
     }
 }
 
+/// The text of a string that stands there as it is meant.
+fn plain(value: &str) -> Option<&str> {
+    let mut scanner = Scanner::new(value);
+    let string = scanner.string()?;
+    (!string.has_escapes && scanner.is_at_end()).then_some(string.inside)
+}
+
 /// The decoded string; `None` if the value is no string, or one that holds half a surrogate pair.
 pub fn string(value: &str) -> Option<Cow<'_, str>> {
+    if let Some(plain) = plain(value) {
+        return Some(Cow::Borrowed(plain));
+    }
     Text.deserialize(&mut serde_json::Deserializer::from_str(value))
         .ok()
 }
@@ -301,6 +304,9 @@ pub fn lossy_string(value: &str) -> Option<String> {
         }
     }
 
+    if let Some(plain) = plain(value) {
+        return Some(plain.to_owned());
+    }
     // Read as bytes, a string may hold half a surrogate pair, which some upstreams send when they cut an emoji.
     let mut reader = serde_json::Deserializer::from_str(value);
     value.starts_with('"').then_some(())?;
