@@ -2,6 +2,7 @@
 
 mod refused;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use actix::Addr;
@@ -65,7 +66,7 @@ impl Engagement {
         if let Some(headroom) = outcome::headroom(header, SystemTime::now()) {
             self.pool.do_send(Learn {
                 digest: self.lease.key().digest,
-                model: self.route.model.clone(),
+                route: Arc::clone(&self.route),
                 effect: outcome::spent(&headroom, &self.route, max_cooldown),
                 headroom,
             });
@@ -79,7 +80,7 @@ impl Engagement {
         }
         self.pool.do_send(Report {
             digest: self.lease.key().digest,
-            model: self.route.model.clone(),
+            route: Arc::clone(&self.route),
             effect,
         });
     }

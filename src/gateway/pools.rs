@@ -1,7 +1,7 @@
-//! What the gateway asks the key pools.
+//! What the gateway asks the key pools. Their shells run on this very thread: one answers or is gone, so that no time limit
+//! is set.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::Addr;
 
@@ -10,9 +10,6 @@ use crate::actors::key_pool::{Acquire, KeyPoolShell, Lease, Soonest};
 use crate::config::catalog::Route;
 use crate::routing::keyring::{Choice, Resting};
 use crate::routing::outcome::RestKind;
-
-/// An actor that does not answer within this is dead.
-const ASK: Duration = Duration::from_secs(2);
 
 impl Gateway {
     /// A key for a route, with the pool that wants to know what becomes of it.
@@ -30,7 +27,7 @@ impl Gateway {
             route: Arc::clone(route),
             choice,
         };
-        match pool.send(question).timeout(ASK).await {
+        match pool.send(question).await {
             Ok(answer) => answer.map(|lease| (pool, lease)),
             Err(error) => {
                 tracing::error!(provider = route.provider.name, %error, "the key pool does not answer");
@@ -46,6 +43,6 @@ impl Gateway {
     pub(super) async fn resting(&self, route: &Arc<Route>) -> Option<Resting> {
         let pool = self.registry.pool(&route.provider.name);
         let route = Arc::clone(route);
-        pool.send(Soonest { route }).timeout(ASK).await.ok()?
+        pool.send(Soonest { route }).await.ok()?
     }
 }

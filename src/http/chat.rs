@@ -1,7 +1,7 @@
 //! Chat completions and messages: the order of judgement, then the gateway, then the answer as HTTP.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -19,8 +19,6 @@ use crate::protocol::Protocol;
 use crate::routing::plan::Plan;
 use crate::routing::window::{Gauges, LimitKind, Refusal};
 
-/// A rate limiter that does not answer within this is dead.
-const ASK: Duration = Duration::from_secs(2);
 /// What an answer is reserved at when the client sets no lower limit.
 const RESERVED_ANSWER: u64 = 1000;
 /// Bytes of a prompt that are reserved as one token.
@@ -119,7 +117,7 @@ async fn admit(
         tokens: prompt.saturating_add(answer.min(RESERVED_ANSWER)),
     };
     let limiter = worker.gateway.registry.limiter();
-    match limiter.send(question).timeout(ASK).await {
+    match limiter.send(question).await {
         Ok(Ok(permit)) => {
             exchange.admitted(permit);
             Ok(())

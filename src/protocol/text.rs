@@ -25,6 +25,9 @@ impl Rendering {
             self.text.push_str(&text);
             return;
         }
+        if !json::is_array(value) {
+            return;
+        }
         let _ = json::elements(value, |part| {
             let _ = json::members(part, |name, value| {
                 if name == "text" {

@@ -67,8 +67,8 @@ impl Handler<Acquire> for KeyPoolShell {
 pub struct Report {
     /// The key.
     pub digest: Digest,
-    /// The upstream's name of the model.
-    pub model: String,
+    /// The route that was called.
+    pub route: Arc<Route>,
     /// What the call does to the key.
     pub effect: KeyEffect,
 }
@@ -83,10 +83,11 @@ impl Handler<Report> for KeyPoolShell {
     fn handle(&mut self, report: Report, _: &mut Context<Self>) {
         let Report {
             digest,
-            model,
+            route,
             effect,
         } = report;
-        self.ring.report(Instant::now(), &digest, &model, effect);
+        let now = Instant::now();
+        self.ring.report(now, &digest, &route.model, effect);
     }
 }
 
@@ -95,8 +96,8 @@ impl Handler<Report> for KeyPoolShell {
 pub struct Learn {
     /// The key.
     pub digest: Digest,
-    /// The upstream's name of the model.
-    pub model: String,
+    /// The route that was called.
+    pub route: Arc<Route>,
     /// What is left.
     pub headroom: Headroom,
     /// What that does to the key: it rests if nothing is left.
@@ -113,12 +114,13 @@ impl Handler<Learn> for KeyPoolShell {
     fn handle(&mut self, learn: Learn, _: &mut Context<Self>) {
         let Learn {
             digest,
-            model,
+            route,
             headroom,
             effect,
         } = learn;
+        let now = Instant::now();
         self.ring
-            .learn(Instant::now(), &digest, &model, headroom, effect);
+            .learn(now, &digest, &route.model, headroom, effect);
     }
 }
 
@@ -240,7 +242,7 @@ mod tests {
             assert_eq!(labels, ["KEY_1", "KEY_2", "KEY_1"]);
             shell.do_send(Report {
                 digest: samples::key(2).digest,
-                model: "m".to_owned(),
+                route: Arc::clone(&route),
                 effect: KeyEffect::Rest {
                     scope: Scope::KeyModel,
                     kind: RestKind::Banned,
