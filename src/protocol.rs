@@ -161,7 +161,7 @@ impl Protocol {
     }
 
     /// The same for a stream, from the raw bytes of its events, one item for each.
-    pub fn stream_text<'a>(self, events: impl Iterator<Item = &'a [u8]>) -> String {
+    pub fn stream_text(self, events: &[Bytes]) -> String {
         match self {
             Self::OpenAi => openai::stream_text(events),
             Self::Anthropic => anthropic::stream_text(events),

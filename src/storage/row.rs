@@ -172,9 +172,7 @@ fn answer(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> Option<St
         Answer::Stripped { answer: 0, .. } => return None,
         Answer::Stripped { answer, .. } => return Some(text::cut_mark(*answer)),
         Answer::Whole(body) => record.answer_protocol.answer_text(body)?,
-        Answer::Events(events) => record
-            .answer_protocol
-            .stream_text(events.iter().map(AsRef::as_ref)),
+        Answer::Events(events) => record.answer_protocol.stream_text(events),
     };
     Some(cleaner.clean(&text, content.max_bytes))
 }

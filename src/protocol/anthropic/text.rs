@@ -1,5 +1,7 @@
 //! What the log keeps of an answer.
 
+use bytes::Bytes;
+
 use super::stream::Kind;
 use crate::protocol::text::Rendering;
 use crate::protocol::{json, sse};
@@ -20,10 +22,10 @@ pub(in crate::protocol) fn answer_text(text: &str) -> Option<String> {
 }
 
 /// Text and tool calls of a stream, from the raw bytes of its events.
-pub(in crate::protocol) fn stream_text<'a>(events: impl Iterator<Item = &'a [u8]>) -> String {
+pub(in crate::protocol) fn stream_text(events: &[Bytes]) -> String {
     let mut rendering = Rendering::default();
     for event in events {
-        let event = sse::Event::parse(bytes::Bytes::copy_from_slice(event));
+        let event = sse::Event::parse(event.clone());
         if let Ok(data) = json::text(&event.data) {
             read_event(&mut rendering, event.name(), data);
         }

@@ -1,5 +1,7 @@
 //! What the log keeps of an answer.
 
+use bytes::Bytes;
+
 use super::stream::Choice;
 use crate::protocol::text::Rendering;
 use crate::protocol::{json, sse};
@@ -13,10 +15,10 @@ pub(in crate::protocol) fn answer_text(text: &str) -> Option<String> {
 }
 
 /// Text, or refusal, and tool calls of the first choice of a stream, from the raw bytes of its events.
-pub(in crate::protocol) fn stream_text<'a>(events: impl Iterator<Item = &'a [u8]>) -> String {
+pub(in crate::protocol) fn stream_text(events: &[Bytes]) -> String {
     let mut collected = Collected::default();
     for event in events {
-        let event = sse::Event::parse(bytes::Bytes::copy_from_slice(event));
+        let event = sse::Event::parse(event.clone());
         if let Ok(data) = json::text(&event.data) {
             collected.read(data);
         }

@@ -1,5 +1,7 @@
 //! What the log keeps of answers of both protocols.
 
+use bytes::Bytes;
+
 use crate::protocol::Protocol::{Anthropic, OpenAi};
 
 fn openai(message: &str) -> Option<String> {
@@ -11,13 +13,17 @@ fn anthropic(content: &str) -> Option<String> {
     Anthropic.answer_text(format!(r#"{{"content":{content}}}"#).as_bytes())
 }
 
+fn raw(events: &[String]) -> Vec<Bytes> {
+    events.iter().cloned().map(Bytes::from).collect()
+}
+
 /// The text of a stream with these data.
 fn streamed(data: &[&str]) -> String {
     let events: Vec<String> = data
         .iter()
         .map(|data| format!("data: {data}\r\n\r\n"))
         .collect();
-    OpenAi.stream_text(events.iter().map(String::as_bytes))
+    OpenAi.stream_text(&raw(&events))
 }
 
 fn deltas(deltas: &[&str]) -> String {
@@ -134,10 +140,7 @@ fn the_text_of_an_anthropic_stream_is_put_together() {
         .iter()
         .map(|data| format!("data: {data}\n\n"))
         .collect();
-    assert_eq!(
-        Anthropic.stream_text(unnamed.iter().map(String::as_bytes)),
-        expected
-    );
+    assert_eq!(Anthropic.stream_text(&raw(&unnamed)), expected);
     let named: Vec<String> = events
         .iter()
         .map(|data| {
@@ -145,8 +148,5 @@ fn the_text_of_an_anthropic_stream_is_put_together() {
             format!("event: {kind}\ndata: {data}\n\n")
         })
         .collect();
-    assert_eq!(
-        Anthropic.stream_text(named.iter().map(String::as_bytes)),
-        expected
-    );
+    assert_eq!(Anthropic.stream_text(&raw(&named)), expected);
 }

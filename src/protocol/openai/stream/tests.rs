@@ -543,7 +543,7 @@ proptest! {
         for protocol in [Protocol::OpenAi, Protocol::Anthropic] {
             let mut reader = StreamReader::new(protocol, 1);
             reader.read(&Event::parse(Bytes::from(raw.clone())));
-            protocol.stream_text(std::iter::once(raw.as_bytes()));
+            protocol.stream_text(&[raw.clone().into()]);
             let _ = protocol.read_answer(data.as_bytes());
             protocol.answer_text(data.as_bytes());
             protocol.read_error(data.as_bytes());
