@@ -17,7 +17,7 @@ use crate::error::{ErrorKind, GatewayError};
 pub use walker::{Walk, walk};
 
 use fault::{Wanted, fault};
-use scan::Scanner;
+pub(in crate::protocol) use scan::Scanner;
 
 /// Deeper nesting is a fault. Nothing here recurses over a value, but those who read it after us may.
 pub const NESTING_LIMIT: usize = 10_000;

@@ -12,7 +12,7 @@ const SHORT: usize = 64;
 
 /// A place in a text.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scanner<'a> {
+pub(in crate::protocol) struct Scanner<'a> {
     text: &'a str,
     at: usize,
 }
@@ -26,7 +26,7 @@ pub(super) struct Quoted<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(in crate::protocol) fn new(text: &'a str) -> Self {
         Self { text, at: 0 }
     }
 
@@ -61,8 +61,49 @@ impl<'a> Scanner<'a> {
         self.takes(b':').then_some(name)
     }
 
+    /// Passes an object, whose values `take` has to pass.
+    pub(in crate::protocol) fn object(
+        &mut self,
+        mut take: impl FnMut(&mut Self, &str) -> Option<()>,
+    ) -> Option<()> {
+        self.takes(b'{').then_some(())?;
+        if self.takes(b'}') {
+            return Some(());
+        }
+        loop {
+            let name = self.name()?;
+            take(self, name.inside)?;
+            if !self.takes(b',') {
+                return self.takes(b'}').then_some(());
+            }
+        }
+    }
+
+    /// Passes an array, whose elements `take` has to pass.
+    pub(in crate::protocol) fn array(
+        &mut self,
+        mut take: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        self.takes(b'[').then_some(())?;
+        if self.takes(b']') {
+            return Some(());
+        }
+        loop {
+            take(self)?;
+            if !self.takes(b',') {
+                return self.takes(b']').then_some(());
+            }
+        }
+    }
+
+    /// Whether an object comes next.
+    pub(in crate::protocol) fn is_at_object(&mut self) -> bool {
+        self.skip_blanks();
+        self.peek() == Some(b'{')
+    }
+
     /// The text of the next value, without the blanks around it.
-    pub(super) fn value(&mut self) -> Option<&'a str> {
+    pub(in crate::protocol) fn value(&mut self) -> Option<&'a str> {
         self.skip_blanks();
         let start = self.at;
         // What closes each list that is open.
@@ -71,13 +112,13 @@ impl<'a> Scanner<'a> {
             self.skip_blanks();
             match self.peek()? {
                 b'"' => {
-                    self.string()?;
+                    self.skip_string()?;
                 }
                 b'{' => {
                     self.at += 1;
                     if !self.takes(b'}') {
                         open.push(b'}');
-                        self.name()?;
+                        self.skip_name()?;
                         continue;
                     }
                 }
@@ -103,7 +144,7 @@ impl<'a> Scanner<'a> {
                     return None;
                 }
                 if *close == b'}' {
-                    self.name()?;
+                    self.skip_name()?;
                 }
                 break;
             }
@@ -150,26 +191,38 @@ impl<'a> Scanner<'a> {
 
     /// The string that begins here.
     pub(super) fn string(&mut self) -> Option<Quoted<'a>> {
-        if self.peek()? != b'"' {
+        let start = self.at + 1;
+        let has_escapes = self.skip_string()?;
+        Some(Quoted {
+            inside: self.text.get(start..self.at - 1)?,
+            has_escapes,
+        })
+    }
+
+    /// Passes the string that begins here; whether it has escapes.
+    fn skip_string(&mut self) -> Option<bool> {
+        let bytes = self.text.as_bytes();
+        if *bytes.get(self.at)? != b'"' {
             return None;
         }
-        let bytes = self.text.as_bytes();
-        let start = self.at + 1;
-        let mut at = start;
+        let mut at = self.at + 1;
         let mut has_escapes = false;
         loop {
             at += plain(bytes.get(at..)?)?;
             if bytes.get(at) == Some(&b'"') {
                 self.at = at + 1;
-                let inside = self.text.get(start..at)?;
-                return Some(Quoted {
-                    inside,
-                    has_escapes,
-                });
+                return Some(has_escapes);
             }
             has_escapes = true;
             at += escape(bytes.get(at + 1..)?)?;
         }
+    }
+
+    /// Passes the name of a member, and its colon.
+    fn skip_name(&mut self) -> Option<()> {
+        self.skip_blanks();
+        self.skip_string()?;
+        self.takes(b':').then_some(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::stream::Choice;
+use crate::protocol::json::Scanner;
 use crate::protocol::text::Rendering;
 use crate::protocol::{json, sse};
 
@@ -42,18 +42,34 @@ impl Collected {
         }
     }
 
-    /// Reads a whole answer or a chunk.
+    /// Reads a whole answer or a chunk, in one pass down to its messages.
     fn read(&mut self, text: &str) {
-        let _ = json::members(text, |name, choices| {
-            if name == "choices" {
-                let _ = json::elements(choices, |value| {
-                    let choice = Choice::read(value);
-                    if choice.index == 0 {
-                        self.read_message(choice.delta.unwrap_or_default());
-                    }
-                });
-            }
+        let mut scanner = Scanner::new(text);
+        let _ = scanner.object(|scanner, name| match name {
+            "choices" => scanner.array(|scanner| self.read_choice(scanner)),
+            _ => scanner.value().map(drop),
         });
+    }
+
+    fn read_choice(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+        if !scanner.is_at_object() {
+            return scanner.value().map(drop);
+        }
+        let (mut index, mut message) = (0, "");
+        scanner.object(|scanner, name| {
+            let value = scanner.value()?;
+            match name {
+                "index" => index = json::count(value).unwrap_or(0),
+                // Some upstreams stream a whole message.
+                "delta" | "message" if value.starts_with('{') => message = value,
+                _ => {}
+            }
+            Some(())
+        })?;
+        if index == 0 {
+            self.read_message(message);
+        }
+        Some(())
     }
 
     fn read_message(&mut self, message: &str) {
