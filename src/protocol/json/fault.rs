@@ -1,6 +1,5 @@
 //! The words for what is wrong with a text, from serde_json. Only for texts that were found wanting.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -43,7 +42,7 @@ impl<'de> Visitor<'de> for Wanted {
             return Ok(());
         };
         let mut left = limit;
-        while let Some::<Cow<'de, str>>(_) = map.next_key_seed(Text)? {
+        while map.next_key_seed(Text)?.is_some() {
             let Some(fewer) = left.checked_sub(1) else {
                 return Err(A::Error::custom(format_args!("more than {limit} members")));
             };
