@@ -42,3 +42,46 @@ fn tasks() -> Rc<LocalSet> {
         Rc::clone(tasks)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use actix_rt::System;
+    use actix_rt::task::yield_now;
+
+    use super::*;
+
+    #[test]
+    fn what_a_call_spawns_is_not_run_and_what_others_spawn_is() {
+        System::new().block_on(async {
+            let (of_call, of_others) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+            let (ran, done) = (Rc::clone(&of_call), Rc::clone(&of_others));
+            let call = async {
+                actix_rt::spawn(async move { ran.set(true) });
+                yield_now().await;
+                "answer"
+            };
+            assert_eq!(unrun(call).await, "answer");
+            actix_rt::spawn(async move { done.set(true) });
+            while !of_others.get() {
+                yield_now().await;
+            }
+            assert!(!of_call.get());
+        });
+    }
+
+    #[test]
+    fn what_was_spawned_is_dropped_after_some_calls() {
+        System::new().block_on(async {
+            let kept = Rc::new(());
+            let held = Rc::clone(&kept);
+            unrun(async { drop(actix_rt::spawn(async move { drop(held) })) }).await;
+            assert_eq!(Rc::strong_count(&kept), 2);
+            for _ in 0..SHARED_BY {
+                unrun(yield_now()).await;
+            }
+            assert_eq!(Rc::strong_count(&kept), 1);
+        });
+    }
+}

@@ -161,6 +161,9 @@ fn browsers_are_answered_as_the_settings_say() {
     for name in ["x-request-id", "x-model-proxy-model", "retry-after"] {
         assert!(exposed.to_lowercase().contains(name), "{exposed}");
     }
+    let answer = get(closed.address(), "/v1/models").key(CLIENT_KEY).send();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("access-control-expose-headers"), None);
 }
 
 #[test]
