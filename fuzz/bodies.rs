@@ -55,8 +55,8 @@ pub(crate) fn sse(data: &[u8]) {
     assert!(stream.starts_with(&raw), "something was lost or added");
     let rest = stream.get(raw.len()..).unwrap_or_default();
     if fault.is_none() && !rest.is_empty() {
-        // What has no blank line at the end counts only if it holds data.
-        assert!(rest.len() <= limit);
+        // What has no blank line at the end counts only if it holds data. Half a byte order mark is no event yet.
+        assert!(rest.len() <= limit || b"\xef\xbb\xbf".starts_with(rest));
     }
 }
 
