@@ -49,7 +49,7 @@ impl Watch {
     }
 
     /// Watches the file that has this name now. Its directory is not watched: that often holds the database, and each
-    /// write to it would wake us (on plain requests a quarter of all system calls). To be called again after a change,
+    /// write to it would wake us (3 of 21 system calls a plain request). To be called again after a change,
     /// which may have put another file in its place.
     pub(super) fn follow(&mut self, file: &Path) {
         // One that is not there, or that cannot be watched, is found by the scan.

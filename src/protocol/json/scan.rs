@@ -1,8 +1,8 @@
 //! Finds the ends of JSON values and checks their syntax on the way; builds nothing. It accepts what serde_json accepts,
 //! which words the faults: here there is none but "no".
 //!
-//! Ours, since every event of every stream and every body is looked at: on an event of 180 bytes it costs a quarter of
-//! serde_json's `IgnoredAny` and allocates nothing.
+//! Ours, since every event of every stream and every body is looked at: it allocates nothing, where serde_json keeps the
+//! brackets that are open in a buffer made for each value, and a value can be entered without being passed over first.
 
 use memchr::memchr2;
 use smallvec::SmallVec;

@@ -1,3 +1,5 @@
+//! Orders by every strategy, and random routes of which no order may leave one out or, without weight, put one first.
+
 use proptest::prelude::{Just, ProptestConfig, prop};
 use proptest::{prop_assert, prop_assert_eq, prop_compose, prop_oneof, proptest};
 
