@@ -84,24 +84,9 @@ impl Subject {
             .replace("@address@", &address.to_string());
         let file = folder.path().join("nginx.conf");
         fs::write(&file, text)?;
-        let log = fs::File::create(folder.path().join("stderr"))?;
-        let started = Instant::now();
-        let process = Command::new(binary)
-            .arg("-p")
-            .arg(folder.path())
-            .arg("-c")
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
-        Ok(Self {
-            address,
-            process: Some(process),
-            folder: Some(folder),
-            is_gateway: false,
-            started,
-        })
+        let mut command = Command::new(binary);
+        command.arg("-p").arg(folder.path()).arg("-c").arg(&file);
+        Self::start(command, folder, address, false)
     }
 
     /// A gateway before the upstream.
@@ -109,7 +94,6 @@ impl Subject {
         let folder = tempfile::tempdir()?;
         let address = free_address()?;
         write_configuration(folder.path(), upstream, shape)?;
-        let log = fs::File::create(folder.path().join("stderr"))?;
         let mut command = Command::new(binary);
         command
             .arg("serve")
@@ -118,21 +102,31 @@ impl Subject {
             .env("PORT", address.port().to_string())
             // limits are counted, and not reached
             .env("RATE_LIMIT_REQUESTS_PER_MINUTE", "1000000000")
-            .env("RATE_LIMIT_TOKENS_PER_MINUTE", "1000000000000")
-            .stdout(Stdio::null())
-            .stderr(log);
+            .env("RATE_LIMIT_TOKENS_PER_MINUTE", "1000000000000");
         for (name, value) in &shape.settings {
             command.env(name, value);
         }
+        Self::start(command, folder, address, true)
+    }
+
+    /// Starts a process that works in this folder and writes its standard error there.
+    fn start(
+        mut command: Command,
+        folder: TempDir,
+        address: SocketAddr,
+        is_gateway: bool,
+    ) -> Result<Self> {
+        let log = fs::File::create(folder.path().join("stderr"))?;
+        command.stdout(Stdio::null()).stderr(log);
         let started = Instant::now();
         let process = command
             .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
+            .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
         Ok(Self {
             address,
             process: Some(process),
             folder: Some(folder),
-            is_gateway: true,
+            is_gateway,
             started,
         })
     }
