@@ -4,6 +4,7 @@ FROM rust:1-bookworm AS build
 WORKDIR /build
 # Dependencies first, under an empty program: this layer is built anew only when the manifests change.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo ./.cargo
 RUN mkdir -p src tests/suite benches/micro \
  && echo '//! empty' | tee src/lib.rs tests/suite/main.rs benches/micro/main.rs > src/main.rs \
  && echo 'fn main() {}' >> src/main.rs \

@@ -26,8 +26,6 @@ pub struct Exchange {
     started: Instant,
     attempt_started: Instant,
     calling: bool,
-    /// Which of the calls the row is about, from 1.
-    answering: usize,
     permit: Option<Permit>,
     buffer: Arc<LogBuffer>,
     /// The status that has gone out; shared with whoever sends heads before there is content.
@@ -58,7 +56,6 @@ impl Exchange {
             started: now,
             attempt_started: now,
             calling: false,
-            answering: 0,
             permit: None,
             buffer,
             head: Rc::default(),
@@ -105,16 +102,12 @@ impl Exchange {
     }
 
     /// A call begins.
-    pub fn begin_attempt(&mut self, route: &Route, key: &ProviderKey) {
+    pub fn begin_attempt(&mut self, route: &Arc<Route>, key: &Arc<ProviderKey>) {
         self.calling = true;
         self.attempt_started = Instant::now();
-        self.record.retries = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX);
         self.record.attempts.push(AttemptRecord {
-            route: route.id.clone(),
-            provider: route.provider.name.clone(),
-            model: route.model.clone(),
-            protocol: route.protocol,
-            key: Some(key.label.clone()),
+            route: Arc::clone(route),
+            key: Arc::clone(key),
             status: None,
             outcome: "under_way",
             elapsed: Duration::ZERO,
@@ -130,15 +123,9 @@ impl Exchange {
     /// until another call has taken it over.
     pub fn answered(&mut self) {
         let record = &mut self.record;
-        let Some(call) = record.attempts.last() else {
-            return;
-        };
-        record.provider = Some(call.provider.clone());
-        record.model = Some(call.model.clone());
-        record.provider_key.clone_from(&call.key);
         record.usage = None;
         record.usage_raw = None;
-        self.answering = record.attempts.len();
+        record.answering = record.attempts.len();
     }
 
     /// The call under way ended; what ended before stays as it was.
@@ -197,7 +184,7 @@ impl Exchange {
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.usage = Some(report.usage);
         }
-        if self.answering == self.record.attempts.len() {
+        if self.record.answering == self.record.attempts.len() {
             self.record.usage = Some(report.usage);
             self.record.usage_raw = Some(report.raw);
         }
@@ -285,14 +272,15 @@ impl Exchange {
     fn report(&self) {
         let record = &self.record;
         let client = record.client.as_ref().map(|client| client.name.as_str());
+        let call = record.call();
         let elapsed_ms = u64::try_from(record.elapsed.as_millis()).unwrap_or(u64::MAX);
         match &record.error {
             None => tracing::debug!(
                 request_id = record.request_id,
                 client,
                 model = record.requested_model,
-                provider = record.provider,
-                key = record.provider_key,
+                provider = call.map(|call| call.route.provider.name.as_str()),
+                key = call.map(|call| call.key.label.as_str()),
                 attempt = record.attempts.len(),
                 status = record.status,
                 elapsed_ms,
@@ -302,8 +290,8 @@ impl Exchange {
                 request_id = record.request_id,
                 client,
                 model = record.requested_model,
-                provider = record.provider,
-                key = record.provider_key,
+                provider = call.map(|call| call.route.provider.name.as_str()),
+                key = call.map(|call| call.key.label.as_str()),
                 attempt = record.attempts.len(),
                 status = record.status,
                 outcome = error.name,
@@ -337,7 +325,7 @@ impl Drop for Exchange {
         }
         self.settle();
         self.report();
-        let empty = Record::new(String::new(), String::new(), self.record.protocol);
-        self.buffer.push(std::mem::replace(&mut self.record, empty));
+        let record = std::mem::replace(&mut self.record, Record::blank());
+        self.buffer.push(record);
     }
 }

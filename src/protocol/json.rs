@@ -345,7 +345,8 @@ pub fn integer(value: &str) -> Option<Option<u64>> {
 
 /// The text as a JSON string.
 pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // A text cannot fail to be written.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 #[cfg(test)]

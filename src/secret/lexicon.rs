@@ -19,7 +19,6 @@ pub(super) struct Lexicon {
     beginning: usize,
     /// What texts begin with: where none of these stands, none begins.
     beginnings: HashSet<u128, RandomState>,
-    longest: usize,
 }
 
 struct Entry {
@@ -56,9 +55,8 @@ impl Lexicon {
         entries.sort_by(|left, right| left.bytes().cmp(right.bytes()));
         entries.dedup_by(|left, right| left.bytes() == right.bytes());
         link(&mut entries);
-        let lengths = || entries.iter().map(|entry| entry.bytes().len());
-        let beginning = lengths().min().unwrap_or(0).min(LONGEST_BEGINNING);
-        let longest = lengths().max().unwrap_or(0);
+        let shortest = entries.iter().map(|entry| entry.bytes().len()).min();
+        let beginning = shortest.unwrap_or(0).min(LONGEST_BEGINNING);
         let beginnings = entries
             .iter()
             .filter_map(|entry| entry.bytes().get(..beginning).and_then(number))
@@ -67,13 +65,7 @@ impl Lexicon {
             entries,
             beginning,
             beginnings,
-            longest,
         }
-    }
-
-    /// Bytes of the longest text.
-    pub(super) fn longest(&self) -> usize {
-        self.longest
     }
 
     /// Where the first text from a place on stands, and its number; of several that begin there the longest.
@@ -162,7 +154,6 @@ mod tests {
         assert_eq!(find("x abcdefg"), None);
         assert_eq!(find(""), None);
         assert_eq!(lexicon.find(b"abcdefghijkl", 1), Some((2..12, 3)));
-        assert_eq!(lexicon.longest(), 10);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::config::catalog::Client;
+use crate::config::catalog::{Client, ProviderKey, Route};
 use crate::conversation::Usage;
 use crate::error::CLIENT_LEFT;
 use crate::protocol::Protocol;
@@ -34,12 +34,6 @@ pub struct Record {
     pub answer_protocol: Protocol,
     /// The model that the client named.
     pub requested_model: Option<String>,
-    /// The provider that answered or failed last.
-    pub provider: Option<String>,
-    /// That provider's name of the model.
-    pub model: Option<String>,
-    /// Label of the key that was used last, never the key.
-    pub provider_key: Option<String>,
     /// The client's body, until it is condensed; none if it was no JSON object.
     pub request: Option<RawObject>,
     /// What its row needs of the body, where that is all that is left of it.
@@ -56,14 +50,14 @@ pub struct Record {
     pub usage: Option<Usage>,
     /// The upstream's own usage object, as JSON.
     pub usage_raw: Option<String>,
-    /// Calls beyond the first.
-    pub retries: u32,
     /// Whether a stream was asked for.
     pub streaming: bool,
     /// What went wrong.
     pub error: Option<RecordError>,
     /// Every call made, in order.
     pub attempts: Vec<AttemptRecord>,
+    /// Which of them the row is about, from 1; 0 before the first.
+    pub answering: usize,
     /// What a conversion dropped or changed.
     pub loss: Option<String>,
 }
@@ -124,18 +118,12 @@ impl Answer {
 }
 
 /// One call to an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct AttemptRecord {
-    /// The route's id.
-    pub route: String,
-    /// The provider called.
-    pub provider: String,
-    /// Its name of the model.
-    pub model: String,
-    /// The protocol spoken.
-    pub protocol: Protocol,
-    /// Label of the key.
-    pub key: Option<String>,
+    /// Where it went.
+    pub route: Arc<Route>,
+    /// With which key; only its label is written.
+    pub key: Arc<ProviderKey>,
     /// The upstream's status, if there was one.
     pub status: Option<u16>,
     /// Low-cardinality name of how it ended.
@@ -148,16 +136,6 @@ pub struct AttemptRecord {
     pub usage: Option<Usage>,
 }
 
-impl AttemptRecord {
-    fn weight(&self) -> usize {
-        size_of::<Self>()
-            + self.route.len()
-            + self.provider.len()
-            + self.model.len()
-            + length(self.key.as_deref())
-    }
-}
-
 impl Record {
     /// A record of which only the beginning is known. Until it is told otherwise, the client left (499).
     pub fn new(request_id: String, endpoint: String, protocol: Protocol) -> Self {
@@ -166,14 +144,24 @@ impl Record {
             request_id,
             started: SystemTime::now(),
             endpoint,
-            method: "POST",
-            client: None,
             protocol,
             answer_protocol: protocol,
+            ..Self::blank()
+        }
+    }
+
+    /// A record of nothing, for where one has been taken away.
+    pub fn blank() -> Self {
+        Self {
+            id: Uuid::nil(),
+            request_id: String::new(),
+            started: SystemTime::UNIX_EPOCH,
+            endpoint: String::new(),
+            method: "POST",
+            client: None,
+            protocol: Protocol::OpenAi,
+            answer_protocol: Protocol::OpenAi,
             requested_model: None,
-            provider: None,
-            model: None,
-            provider_key: None,
             request: None,
             condensed: None,
             status: CLIENT_LEFT,
@@ -182,24 +170,22 @@ impl Record {
             answer: Answer::None,
             usage: None,
             usage_raw: None,
-            retries: 0,
             streaming: false,
             error: None,
             attempts: Vec::new(),
+            answering: 0,
             loss: None,
         }
     }
 
+    /// The call that the row is about.
+    pub fn call(&self) -> Option<&AttemptRecord> {
+        self.attempts.get(self.answering.checked_sub(1)?)
+    }
+
     /// Bytes it holds, for the bound of the queue.
     pub fn weight(&self) -> usize {
-        let texts = [
-            &self.requested_model,
-            &self.provider,
-            &self.model,
-            &self.provider_key,
-            &self.usage_raw,
-            &self.loss,
-        ];
+        let texts = [&self.requested_model, &self.usage_raw, &self.loss];
         size_of::<Self>()
             + self.request_id.len()
             + self.endpoint.len()
@@ -208,11 +194,7 @@ impl Record {
                 .map(|text| length(text.as_deref()))
                 .sum::<usize>()
             + self.error.as_ref().map_or(0, |error| error.message.len())
-            + self
-                .attempts
-                .iter()
-                .map(AttemptRecord::weight)
-                .sum::<usize>()
+            + self.attempts.len() * size_of::<AttemptRecord>()
             + self.content_weight()
     }
 
@@ -255,6 +237,7 @@ fn length(text: Option<&str>) -> usize {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::routing::samples;
 
     /// A record of a plain success, for tests to change.
     pub(crate) fn record(request_id: &str) -> Record {
@@ -263,27 +246,24 @@ pub(crate) mod tests {
             request_id: request_id.to_owned(),
             started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
             endpoint: "/v1/chat/completions".to_owned(),
-            method: "POST",
-            client: None,
-            protocol: Protocol::OpenAi,
-            answer_protocol: Protocol::OpenAi,
             requested_model: Some("small".to_owned()),
-            provider: Some("openai".to_owned()),
-            model: Some("gpt-x".to_owned()),
-            provider_key: Some("OPENAI_API_KEY_2".to_owned()),
-            request: None,
-            condensed: None,
             status: 200,
             elapsed: Duration::from_millis(1234),
+            ..Record::blank()
+        }
+    }
+
+    /// A call to the model `gpt-x` of the provider `openai`, with the key of this number.
+    pub(crate) fn attempt(key: usize) -> AttemptRecord {
+        let provider = Arc::new(samples::provider("openai", key));
+        AttemptRecord {
+            route: Arc::new(samples::route(&provider, "gpt-x")),
+            key: samples::key(key),
+            status: Some(200),
+            outcome: "success",
+            elapsed: Duration::from_millis(321),
             first_token: None,
-            answer: Answer::None,
             usage: None,
-            usage_raw: None,
-            retries: 0,
-            streaming: false,
-            error: None,
-            attempts: Vec::new(),
-            loss: None,
         }
     }
 

@@ -7,8 +7,11 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use self::new_row::NewRow;
 use super::row::{Row, timestamp};
 use super::schema::request_logs;
+
+mod new_row;
 
 /// A row that the database refused for itself: the others of its batch are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,13 +85,9 @@ fn is_exhaustion(error: &diesel::result::Error) -> bool {
     .any(|exhaustion| words.contains(exhaustion))
 }
 
-/// Writes a row that is not there yet. One row for each statement, and nothing about conflicts: so diesel knows the statement
-/// by its type, and has it prepared once for the life of the connection. To prepare one statement for many rows, or to
-/// spell one out for each row, costs more than to run it.
+/// Writes a row that is not there yet.
 fn insert_new(connection: &mut SqliteConnection, row: &Row) -> QueryResult<usize> {
-    diesel::insert_into(request_logs::table)
-        .values(row)
-        .execute(connection)
+    NewRow(row).execute(connection)
 }
 
 /// Writes a row that may be there.

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use diesel::prelude::*;
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 
 use self::text::Cleaner;
 use super::record::{Answer, Record};
@@ -108,11 +109,14 @@ pub struct Row {
 /// Converts a record. Every text that is not ours passes the scrubber before it is cut.
 pub fn row(record: &Record, content: Content, scrubber: &Scrubber) -> Row {
     let cleaner = Cleaner::new(scrubber);
-    let name = |text: &Option<String>| Some(cleaner.clean(text.as_deref()?, NAME_LIMIT));
+    let known = |text: &str| cleaner.clean(text, NAME_LIMIT);
+    let name = |text: &Option<String>| Some(known(text.as_deref()?));
     let note = |text: &Option<String>| Some(cleaner.clean(text.as_deref()?, NOTE_LIMIT));
     let request = request::read(record, content, &cleaner);
     let usage = record.usage.as_ref();
     let error = record.error.as_ref();
+    let call = record.call();
+    let retries = record.attempts.len().saturating_sub(1);
     Row {
         id: record.id.to_string(),
         request_id: cleaner.clean(&record.request_id, NAME_LIMIT),
@@ -124,16 +128,16 @@ pub fn row(record: &Record, content: Content, scrubber: &Scrubber) -> Row {
             .as_ref()
             .map(|client| hexadecimal(&client.digest)),
         requested_model: name(&record.requested_model),
-        resolved_provider: name(&record.provider),
-        resolved_model: name(&record.model),
+        resolved_provider: call.map(|call| known(&call.route.provider.name)),
+        resolved_model: call.map(|call| known(&call.route.model)),
         parameters: request.parameters,
         messages: request.messages,
         response_status: i32::from(record.status),
         response_time_ms: milliseconds(record.elapsed),
         response_content: answer(record, content, &cleaner),
         response_usage: note(&record.usage_raw),
-        provider_api_key_used: name(&record.provider_key),
-        provider_retries: i32::try_from(record.retries).unwrap_or(i32::MAX),
+        provider_api_key_used: call.map(|call| known(&call.key.label)),
+        provider_retries: i32::try_from(retries).unwrap_or(i32::MAX),
         is_streaming: i16::from(record.streaming),
         error_message: error
             .filter(|_| content.mode == LogContent::Full)
@@ -149,7 +153,7 @@ pub fn row(record: &Record, content: Content, scrubber: &Scrubber) -> Row {
         cache_write_tokens: usage.map(|usage| integer(usage.cache_write)),
         reasoning_tokens: usage.map(|usage| integer(usage.reasoning)),
         first_token_ms: record.first_token.map(milliseconds),
-        attempts: cleaner.clean(&attempts::json(&record.attempts), usize::MAX),
+        attempts: cleaner.clean(attempts::json(&record.attempts), usize::MAX),
         loss: note(&record.loss),
     }
 }
@@ -174,13 +178,14 @@ fn answer(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> Option<St
         Answer::Whole(body) => record.answer_protocol.answer_text(body)?,
         Answer::Events(events) => record.answer_protocol.stream_text(events),
     };
-    Some(cleaner.clean(&text, content.max_bytes))
+    Some(cleaner.clean(text, content.max_bytes))
 }
 
 /// RFC 3339, UTC, milliseconds: texts of this form sort as the times do.
 pub(super) fn timestamp(time: SystemTime) -> String {
-    let timestamp = Timestamp::try_from(time).unwrap_or_default();
-    format!("{timestamp:.3}")
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+
+    PRINTER.timestamp_to_string(&Timestamp::try_from(time).unwrap_or_default())
 }
 
 fn milliseconds(duration: Duration) -> i64 {
@@ -192,10 +197,13 @@ fn integer(count: u64) -> i64 {
 }
 
 pub(super) fn hexadecimal(digest: &Digest) -> String {
-    let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles
-        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
-        .collect()
+    let mut text = String::with_capacity(2 * digest.len());
+    for byte in digest {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or_default());
+        }
+    }
+    text
 }
 
 #[cfg(test)]

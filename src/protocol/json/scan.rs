@@ -49,7 +49,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether nothing but blanks is left.
-    pub(super) fn is_at_end(&mut self) -> bool {
+    pub(in crate::protocol) fn is_at_end(&mut self) -> bool {
         self.skip_blanks();
         self.peek().is_none()
     }
@@ -102,18 +102,48 @@ impl<'a> Scanner<'a> {
         self.peek() == Some(b'{')
     }
 
+    /// Whether an array comes next.
+    pub(in crate::protocol) fn is_at_array(&mut self) -> bool {
+        self.skip_blanks();
+        self.peek() == Some(b'[')
+    }
+
+    /// The text that another scanner, which came from this one, has passed since.
+    pub(in crate::protocol) fn text_up_to(&self, later: &Self) -> &'a str {
+        self.text
+            .get(self.at..later.at)
+            .unwrap_or_default()
+            .trim_ascii()
+    }
+
     /// The text of the next value, without the blanks around it.
     pub(in crate::protocol) fn value(&mut self) -> Option<&'a str> {
         self.skip_blanks();
         let start = self.at;
+        match self.peek()? {
+            b'{' | b'[' => self.list()?,
+            first => self.scalar(first)?,
+        }
+        self.text.get(start..self.at)
+    }
+
+    fn scalar(&mut self, first: u8) -> Option<()> {
+        match first {
+            b'"' => self.skip_string().map(drop),
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
+            _ => None,
+        }
+    }
+
+    fn list(&mut self) -> Option<()> {
         // What closes each list that is open.
         let mut open = SmallVec::<[u8; 64]>::new();
         loop {
             self.skip_blanks();
             match self.peek()? {
-                b'"' => {
-                    self.skip_string()?;
-                }
                 b'{' => {
                     self.at += 1;
                     if !self.takes(b'}') {
@@ -129,11 +159,7 @@ impl<'a> Scanner<'a> {
                         continue;
                     }
                 }
-                b'-' | b'0'..=b'9' => self.number()?,
-                b't' => self.word("true")?,
-                b'f' => self.word("false")?,
-                b'n' => self.word("null")?,
-                _ => return None,
+                first => self.scalar(first)?,
             }
             while let Some(close) = open.last() {
                 if self.takes(*close) {
@@ -149,7 +175,7 @@ impl<'a> Scanner<'a> {
                 break;
             }
             if open.is_empty() {
-                return self.text.get(start..self.at);
+                return Some(());
             }
         }
     }

@@ -4,42 +4,84 @@ use super::stream::{Choice, ended_in_error};
 use super::usage;
 use crate::error::FaultKind;
 use crate::protocol::answer::WholeReading;
-use crate::protocol::{failure, json};
+use crate::protocol::failure::{self, UpstreamError};
+use crate::protocol::json::{self, Scanner};
 
 /// Reads a body with status 200.
 pub(in crate::protocol) fn read_answer(text: &str) -> Result<WholeReading, FaultKind> {
-    let (mut choices, mut used, mut failed) = (None, None, false);
-    json::members(text, |name, value| match &*name {
-        "choices" => choices = Some(value),
-        "usage" => used = Some(value).filter(|value| value.starts_with('{')),
-        "error" => failed |= !json::is_empty(value),
-        "object" => failed |= value == "\"error\"",
-        _ => {}
-    })
-    .map_err(|_| FaultKind::Malformed)?;
-    if failed {
+    let answer = Answer::read(text).ok_or(FaultKind::Malformed)?;
+    if answer.failed {
         return Ok(WholeReading::failed(failure::read_any(text)));
     }
-    let (mut open, mut ended, mut error) = (0, 0, None);
-    json::elements(choices.unwrap_or_default(), |value| {
-        let choice = Choice::read(value);
-        match choice.finish {
-            Some(_) => ended += 1,
-            None => open += 1,
-        }
-        if error.is_none() && choice.failed() {
-            error = Some(ended_in_error(value));
-        }
-    })
-    .map_err(|_| FaultKind::Malformed)?;
-    if let Some(error) = error {
+    let choices = answer.choices.ok_or(FaultKind::Malformed)?;
+    if let Some(error) = choices.error {
         return Ok(WholeReading::failed(error));
     }
     Ok(WholeReading {
-        usage: used.map(usage::report),
+        usage: answer.usage.map(usage::report),
         error: None,
-        complete: ended > 0 && open == 0,
+        complete: choices.ended > 0 && choices.open == 0,
     })
+}
+
+/// The members of an answer that we read, in one pass.
+#[derive(Default)]
+struct Answer<'a> {
+    /// None without a list of them.
+    choices: Option<Choices>,
+    usage: Option<&'a str>,
+    /// It is an error, or has one.
+    failed: bool,
+}
+
+#[derive(Default)]
+struct Choices {
+    open: usize,
+    ended: usize,
+    error: Option<UpstreamError>,
+}
+
+impl<'a> Answer<'a> {
+    /// `None`: it is no JSON object.
+    fn read(text: &'a str) -> Option<Self> {
+        let mut answer = Self::default();
+        let mut scanner = Scanner::new(text);
+        scanner.object(|scanner, name| {
+            if name == "choices" && scanner.is_at_array() {
+                answer.choices = Some(Choices::scan(scanner)?);
+                return Some(());
+            }
+            let value = scanner.value()?;
+            match name {
+                "choices" => answer.choices = None,
+                "usage" => answer.usage = Some(value).filter(|value| value.starts_with('{')),
+                "error" => answer.failed |= !json::is_empty(value),
+                "object" => answer.failed |= value == "\"error\"",
+                _ => {}
+            }
+            Some(())
+        })?;
+        scanner.is_at_end().then_some(answer)
+    }
+}
+
+impl Choices {
+    fn scan(scanner: &mut Scanner<'_>) -> Option<Self> {
+        let mut choices = Self::default();
+        scanner.array(|scanner| {
+            let start = *scanner;
+            let choice = Choice::scan(scanner)?;
+            match choice.finish {
+                Some(_) => choices.ended += 1,
+                None => choices.open += 1,
+            }
+            if choices.error.is_none() && choice.failed() {
+                choices.error = Some(ended_in_error(start.text_up_to(scanner)));
+            }
+            Some(())
+        })?;
+        Some(choices)
+    }
 }
 
 #[cfg(test)]

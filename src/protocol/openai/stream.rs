@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use super::usage::{self, inner_usage};
 use crate::protocol::UsageReport;
 use crate::protocol::failure::{self, UpstreamError};
-use crate::protocol::json;
+use crate::protocol::json::{self, Scanner};
 use crate::protocol::stream::{Reading, Verdict};
 
 /// Members of a delta that are content as soon as they are not empty: text, refusal, reasoning in its several
@@ -185,16 +185,31 @@ pub(super) struct Choice<'a> {
 
 impl<'a> Choice<'a> {
     pub(super) fn read(value: &'a str) -> Self {
+        Self::scan(&mut Scanner::new(value)).unwrap_or_default()
+    }
+
+    /// Reads the choice that comes next; `None`: it is not JSON. What is no object tells nothing.
+    pub(super) fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
         let mut choice = Self::default();
-        let _ = json::members(value, |name, value| match &*name {
-            "index" => choice.index = json::count(value).unwrap_or(0),
-            "delta" | "message" if value.starts_with('{') => choice.delta = Some(value),
-            "finish_reason" => choice.finish = Some(value).filter(|value| !json::is_empty(value)),
-            "error" => choice.has_error = !json::is_empty(value),
-            "usage" if value.starts_with('{') => choice.usage = Some(value),
-            _ => {}
-        });
-        choice
+        if !scanner.is_at_object() {
+            scanner.value()?;
+            return Some(choice);
+        }
+        scanner.object(|scanner, name| {
+            let value = scanner.value()?;
+            match name {
+                "index" => choice.index = json::count(value).unwrap_or(0),
+                "delta" | "message" if value.starts_with('{') => choice.delta = Some(value),
+                "finish_reason" => {
+                    choice.finish = Some(value).filter(|value| !json::is_empty(value))
+                }
+                "error" => choice.has_error = !json::is_empty(value),
+                "usage" if value.starts_with('{') => choice.usage = Some(value),
+                _ => {}
+            }
+            Some(())
+        })?;
+        Some(choice)
     }
 
     /// It ended in an error (OpenRouter says so).

@@ -154,7 +154,7 @@ fn deleted_rows_give_their_pages_back() {
     let rows: Vec<Row> = rows(&vec!["x"; 100])
         .into_iter()
         .map(|row| Row {
-            messages: Some("m".repeat(10_000)),
+            messages: Some("m".repeat(40_000)),
             ..row
         })
         .collect();

@@ -13,7 +13,7 @@ struct Attempt<'a> {
     provider: &'a str,
     model: &'a str,
     protocol: &'static str,
-    key: Option<&'a str>,
+    key: &'a str,
     status: Option<u16>,
     outcome: &'static str,
     ms: u64,
@@ -40,11 +40,11 @@ pub(super) fn json(attempts: &[AttemptRecord]) -> String {
 impl<'a> From<&'a AttemptRecord> for Attempt<'a> {
     fn from(attempt: &'a AttemptRecord) -> Self {
         Self {
-            route: &attempt.route,
-            provider: &attempt.provider,
-            model: &attempt.model,
-            protocol: attempt.protocol.name(),
-            key: attempt.key.as_deref(),
+            route: &attempt.route.id,
+            provider: &attempt.route.provider.name,
+            model: &attempt.route.model,
+            protocol: attempt.route.protocol.name(),
+            key: &attempt.key.label,
             status: attempt.status,
             outcome: attempt.outcome,
             ms: milliseconds(attempt.elapsed),
@@ -73,19 +73,11 @@ fn milliseconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Protocol;
+    use crate::storage::record::tests::attempt;
 
     #[test]
     fn an_attempt_tells_where_it_went_and_how_it_ended() {
         let attempt = AttemptRecord {
-            route: "1".to_owned(),
-            provider: "openai".to_owned(),
-            model: "gpt-x".to_owned(),
-            protocol: Protocol::OpenAi,
-            key: Some("OPENAI_API_KEY_1".to_owned()),
-            status: Some(200),
-            outcome: "success",
-            elapsed: Duration::from_millis(321),
             first_token: Some(Duration::from_millis(45)),
             usage: Some(Usage {
                 input: 9,
@@ -94,12 +86,13 @@ mod tests {
                 output: 7,
                 reasoning: 2,
             }),
+            ..attempt(1)
         };
         assert_eq!(
             json(&[attempt]),
             concat!(
                 r#"[{"route":"1","provider":"openai","model":"gpt-x","protocol":"openai","#,
-                r#""key":"OPENAI_API_KEY_1","status":200,"outcome":"success","ms":321,"first_token_ms":45,"#,
+                r#""key":"KEY_1","status":200,"outcome":"success","ms":321,"first_token_ms":45,"#,
                 r#""usage":{"prompt_tokens":9,"completion_tokens":7,"cached_tokens":4,"#,
                 r#""cache_write_tokens":1,"reasoning_tokens":2}}]"#
             )

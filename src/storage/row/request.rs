@@ -6,6 +6,7 @@ use super::Content;
 use super::text::{Cleaner, cut_mark};
 use crate::config::settings::LogContent;
 use crate::protocol::Protocol;
+use crate::protocol::json;
 use crate::protocol::raw::RawObject;
 use crate::storage::record::{Answer, Condensed, Record};
 
@@ -35,7 +36,7 @@ pub(super) fn read(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> 
     }
     if let Some(body) = &record.request {
         return Condensed {
-            parameters: cleaner.clean(&parameters(body, content.mode), usize::MAX),
+            parameters: cleaner.clean(parameters(body, content.mode), usize::MAX),
             messages: messages(body, record.protocol, content, cleaner),
         };
     }
@@ -50,13 +51,13 @@ pub(super) fn read(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> 
 }
 
 fn parameters(body: &RawObject, mode: LogContent) -> String {
-    let mut json = "{".to_owned();
+    let mut list = "{".to_owned();
     let mut left_out = 0;
     for (name, value) in body.members() {
         if ELSEWHERE.contains(&name) {
             continue;
         }
-        if json.len() + name.len() + value.len().min(VALUE_LIMIT) > PARAMETERS_LIMIT {
+        if list.len() + name.len() + value.len().min(VALUE_LIMIT) > PARAMETERS_LIMIT {
             left_out += 1;
             continue;
         }
@@ -68,23 +69,23 @@ fn parameters(body: &RawObject, mode: LogContent) -> String {
         } else {
             Some(value.to_owned())
         };
-        let shown = shown.unwrap_or_else(|| string(&format!("[{} bytes]", value.len())));
-        push(&mut json, name, &shown);
+        let shown = shown.unwrap_or_else(|| json::quote(&format!("[{} bytes]", value.len())));
+        push(&mut list, name, &shown);
     }
     if left_out > 0 {
-        push(&mut json, "…", &string(&format!("[{left_out} more]")));
+        push(&mut list, "…", &json::quote(&format!("[{left_out} more]")));
     }
-    json.push('}');
-    json
+    list.push('}');
+    list
 }
 
-fn push(json: &mut String, name: &str, value: &str) {
-    if json.len() > 1 {
-        json.push(',');
+fn push(list: &mut String, name: &str, value: &str) {
+    if list.len() > 1 {
+        list.push(',');
     }
-    json.push_str(&string(name));
-    json.push(':');
-    json.push_str(value);
+    list.push_str(&json::quote(name));
+    list.push(':');
+    list.push_str(value);
 }
 
 /// The messages as they were sent; an Anthropic `system`, which stands beside them, becomes the first of them.
@@ -110,7 +111,7 @@ fn messages(
             ","
         };
         let whole = format!(r#"[{{"role":"system","content":{system}}}{comma}{rest}"#);
-        return Some(cleaner.clean(&whole, content.max_bytes));
+        return Some(cleaner.clean(whole, content.max_bytes));
     }
     Some(cleaner.clean(messages, content.max_bytes))
 }
@@ -119,11 +120,6 @@ fn messages(
 fn length(value: &str) -> Option<usize> {
     let elements: Vec<IgnoredAny> = serde_json::from_str(value).ok()?;
     Some(elements.len())
-}
-
-/// A text as JSON.
-fn string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

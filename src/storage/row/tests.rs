@@ -12,7 +12,7 @@ use crate::protocol::Protocol;
 use crate::protocol::raw::RawObject;
 use crate::secret::{Secret, digest};
 use crate::storage::record::RecordError;
-use crate::storage::record::tests::record;
+use crate::storage::record::tests::{attempt, record};
 
 const FULL: Content = Content {
     mode: LogContent::Full,
@@ -51,7 +51,8 @@ fn filled() -> Record {
             reasoning: 2,
         }),
         usage_raw: Some(r#"{"prompt_tokens":9}"#.to_owned()),
-        retries: 1,
+        attempts: vec![attempt(1), attempt(2)],
+        answering: 2,
         streaming: true,
         error: Some(RecordError {
             name: "upstream_cut",
@@ -100,7 +101,7 @@ fn every_column_is_filled_from_the_record() {
         response_time_ms: 1234,
         response_content: text("Hello [KEY_1]"),
         response_usage: text(r#"{"prompt_tokens":9}"#),
-        provider_api_key_used: text("OPENAI_API_KEY_2"),
+        provider_api_key_used: text("KEY_2"),
         provider_retries: 1,
         is_streaming: 1,
         error_message: text("the key [KEY_1] was refused"),
@@ -112,7 +113,7 @@ fn every_column_is_filled_from_the_record() {
         cache_write_tokens: Some(1),
         reasoning_tokens: Some(2),
         first_token_ms: Some(45),
-        attempts: "[]".to_owned(),
+        attempts: attempts::json(&record.attempts),
         loss: text("top_k dropped"),
     };
     assert_eq!(row(&record, FULL, &scrubber()), expected);

@@ -22,12 +22,13 @@ impl<'a> Cleaner<'a> {
     ///
     /// Secrets are replaced before the cut, which could otherwise leave half of one. Of a long text only what could
     /// be kept is searched: a secret that begins before the limit ends within `limit + longest_secret`.
-    pub(super) fn clean(&self, text: &str, limit: usize) -> String {
+    pub(super) fn clean<'t>(&self, text: impl Into<Cow<'t, str>>, limit: usize) -> String {
+        let text = text.into();
         let reach = limit.saturating_add(self.longest_secret);
-        let kept = if self.scrubber.finds(prefix(text, reach).as_bytes()) {
-            cut(Cow::Owned(self.scrubber.scrub(text)), limit)
+        let kept = if self.scrubber.finds(prefix(&text, reach).as_bytes()) {
+            cut(Cow::Owned(self.scrubber.scrub(&text)), limit)
         } else {
-            cut(Cow::Borrowed(text), limit)
+            cut(text, limit)
         };
         // PostgreSQL stores no NUL.
         if memchr::memchr(0, kept.as_bytes()).is_some() {
