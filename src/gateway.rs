@@ -147,8 +147,8 @@ impl Gateway {
         request: ClientRequest,
         plan: Plan,
         catalog: Arc<Catalog>,
-        exchange: Exchange,
-    ) -> (Answer, Option<Exchange>) {
+        exchange: Box<Exchange>,
+    ) -> (Answer, Option<Box<Exchange>>) {
         let terms = stream::terms(&request, &self.settings);
         let request_id = exchange.request_id().to_owned();
         let pace = plan.model.keepalive.unwrap_or_default();
@@ -173,7 +173,7 @@ impl Gateway {
             }
         };
         match ending {
-            Ending::Answer(answer, exchange) => (answer, Some(*exchange)),
+            Ending::Answer(answer, exchange) => (answer, Some(exchange)),
             Ending::Stream(arrived) => {
                 let open = OpenStream {
                     headers: arrived.committed.headers.clone(),

@@ -4,10 +4,11 @@
 mod ring;
 mod traffic;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use foldhash::HashMap;
 
 use crate::config::catalog::Client;
 use crate::routing::keyring::RingStatus;

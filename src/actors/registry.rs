@@ -2,13 +2,13 @@
 //! to a shell wakes no other thread.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Actor, Addr};
+use foldhash::HashMap;
 
 use crate::actors::key_pool::KeyPoolShell;
 use crate::actors::ledger::{Ledger, Ring, Selection};

@@ -1,11 +1,13 @@
 //! The validated whole of providers, models and keys: immutable, behind an `Arc`, one snapshot per request.
 //! Everything that a file may say at several levels is resolved here, so that nobody downstream asks twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
@@ -20,7 +22,7 @@ pub struct Catalog {
     /// Providers by name.
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// Models by logical name, in name order.
-    pub models: IndexMap<String, Arc<Model>>,
+    pub models: IndexMap<String, Arc<Model>, RandomState>,
     /// Clients by the digest of their key; catalogs share them until a key comes or goes.
     pub clients: Arc<HashMap<Digest, Arc<Client>>>,
     /// SHA-256 of `ADMIN_API_KEY`; `None`: nobody administrates over HTTP.

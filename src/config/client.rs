@@ -1,12 +1,13 @@
 //! Our clients, by the keys in `CLIENT_API_KEY`, and the administrator's key.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::catalog::{Client, Limits};
 use super::environment::Environment;
 use super::settings::Settings;
+use foldhash::HashMap;
+
 use crate::secret::{Digest, Secret};
 
 /// The variable that holds client keys, comma-separated.
@@ -41,7 +42,7 @@ impl Clients {
 
     fn list(variable: &str, limits: Limits) -> Self {
         let mut listed = Vec::new();
-        let mut by_digest = HashMap::new();
+        let mut by_digest = HashMap::default();
         let keys = variable.split(',').map(str::trim);
         for key in keys.filter(|key| !key.is_empty()) {
             let secret = Secret::new(key);

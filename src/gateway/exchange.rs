@@ -37,7 +37,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Opens the exchange of a client that is known.
+    /// Opens the exchange of a client that is known. It is handed from stage to stage, each of which would copy it.
     pub fn open(
         request_id: String,
         endpoint: String,
@@ -45,13 +45,13 @@ impl Exchange {
         client: Arc<Client>,
         buffer: Arc<LogBuffer>,
         live: Live,
-    ) -> Self {
+    ) -> Box<Self> {
         let now = Instant::now();
         let record = Record {
             client: Some(client),
             ..Record::new(request_id, endpoint, protocol)
         };
-        Self {
+        Box::new(Self {
             record,
             started: now,
             attempt_started: now,
@@ -62,7 +62,7 @@ impl Exchange {
             finished: false,
             budget: None,
             _live: live,
-        }
+        })
     }
 
     /// The id that the client sees.

@@ -66,7 +66,7 @@ pub(super) struct Relay {
     /// Dropped when the stream has ended.
     party: Option<Party>,
     /// Where the stream goes on after this upstream broke it.
-    onward: Option<(Walk, Box<Splice>)>,
+    onward: Option<(Box<Walk>, Box<Splice>)>,
     catalog: Arc<Catalog>,
     idle: Duration,
 }
@@ -81,7 +81,7 @@ struct Source {
 
 /// Who is bound to a running stream.
 struct Party {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     engagement: Engagement,
     /// The routes that can be asked if this one breaks.
     detour: Option<Detour>,
@@ -181,7 +181,7 @@ impl Relay {
     }
 
     /// Where the stream goes on, once this upstream broke it.
-    pub(super) fn take_detour(&mut self) -> Option<(Walk, Box<Splice>)> {
+    pub(super) fn take_detour(&mut self) -> Option<(Box<Walk>, Box<Splice>)> {
         self.onward.take()
     }
 

@@ -23,13 +23,13 @@ use crate::routing::keyring::{Choice, Resting};
 use crate::routing::outcome::{Judgement, judge};
 use crate::routing::plan::{Plan, PlannedRoute};
 
-/// One request on its way through its plan.
+/// One request on its way through its plan. Boxed, since what is handed on is copied each time.
 pub(super) struct Walk {
     pub(super) gateway: Rc<Gateway>,
     pub(super) request: ClientRequest,
     pub(super) plan: Plan,
     pub(super) catalog: Arc<Catalog>,
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Box<Exchange>,
     course: Course,
     hub: Hub,
     failures: Failures,
@@ -50,7 +50,7 @@ pub(super) enum Ending {
 pub(super) struct Arrived {
     pub(super) committed: Committed,
     pub(super) engagement: Engagement,
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Box<Exchange>,
     pub(super) catalog: Arc<Catalog>,
     /// What it takes to say the stream in the client's protocol.
     pub(super) context: ReplyContext,
@@ -68,7 +68,7 @@ pub(super) struct Detour {
 
 impl Detour {
     /// The walk along it.
-    pub(super) fn walk(self, exchange: Exchange) -> Walk {
+    pub(super) fn walk(self, exchange: Box<Exchange>) -> Box<Walk> {
         Walk::new(
             self.gateway,
             self.request,
@@ -93,8 +93,8 @@ impl Walk {
         request: ClientRequest,
         mut plan: Plan,
         catalog: Arc<Catalog>,
-        exchange: Exchange,
-    ) -> Self {
+        exchange: Box<Exchange>,
+    ) -> Box<Self> {
         let settings = &gateway.settings;
         let policy = Policy {
             max_attempts: usize::try_from(settings.max_attempts).unwrap_or(usize::MAX),
@@ -102,7 +102,7 @@ impl Walk {
             max_wait: settings.max_wait,
         };
         let routes = std::mem::take(&mut plan.routes);
-        Self {
+        Box::new(Self {
             course: Course::new(routes, policy, exchange.attempts(), now()),
             gateway,
             request,
@@ -113,10 +113,10 @@ impl Walk {
             failures: Failures::default(),
             repaired: false,
             memo: Memo::default(),
-        }
+        })
     }
 
-    pub(super) async fn run(mut self) -> Ending {
+    pub(super) async fn run(mut self: Box<Self>) -> Ending {
         let stopped = self.gateway.stop.ended();
         let reached = tokio::select! {
             // The stop first: a stream that arrived after it would have nobody to end it.
@@ -127,13 +127,13 @@ impl Walk {
         match reached {
             Reached::Whole(engagement, whole) => {
                 let answer = self.accept(engagement, *whole);
-                Ending::Answer(answer, Box::new(self.exchange))
+                Ending::Answer(answer, self.exchange)
             }
             Reached::Stream(engagement, committed) => self.arrive(engagement, *committed),
             Reached::Nothing => {
                 let soonest = self.soonest().await;
                 let answer = self.conclude(soonest);
-                Ending::Answer(answer, Box::new(self.exchange))
+                Ending::Answer(answer, self.exchange)
             }
             Reached::Stopped => self.stop(),
         }

@@ -51,7 +51,7 @@ async fn serve(
                 .gateway
                 .answer(asked, plan, caller.catalog, exchange)
                 .await;
-            let mut response = respond(&request, &worker, answer, exchange.as_ref());
+            let mut response = respond(&request, &worker, answer, exchange.as_deref());
             if let Some(gauges) = gauges {
                 write_limits(&mut response, surface.protocol, &gauges);
             }

@@ -34,7 +34,7 @@ pub fn open(
     caller: &Caller,
     request: &HttpRequest,
     worker: &Worker,
-) -> (Exchange, bool) {
+) -> (Box<Exchange>, bool) {
     let shared = &worker.shared;
     let (live, others) = shared.stop.enter();
     let exchange = Exchange::open(

@@ -1,9 +1,10 @@
 //! Which route and key a session was answered by last. Sessions are digests here, whatever they were made of; the table
 //! is bounded and forgets what is idle. It has no clock of its own.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
 
 use crate::config::catalog::Route;
 use crate::secret::{self, Digest};

@@ -8,10 +8,11 @@ mod news;
 mod rest;
 mod view;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
 
 use crate::config::catalog::ProviderKey;
 use crate::secret::Digest;
@@ -343,7 +344,7 @@ fn admit<'k>(keys: &'k mut HashMap<Digest, KeyState>, key: &ProviderKey) -> &'k 
         standing: Standing::Guest,
         in_flight: 0,
         rest: Rest::default(),
-        models: HashMap::new(),
+        models: HashMap::default(),
     })
 }
 

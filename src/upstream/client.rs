@@ -1,7 +1,6 @@
 //! The awc clients of one HTTP worker, one for each connect timeout and scheme, each with its own pool.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,6 +9,7 @@ use actix_rt::net::TcpStream;
 use actix_service::ServiceExt as _;
 use actix_tls::connect::{Connection, Connector as TcpConnector, Resolver};
 use awc::http::Uri;
+use foldhash::HashMap;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::socket::Socket;

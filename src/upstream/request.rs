@@ -87,22 +87,17 @@ pub async fn send(clients: &Clients, call: Call<'_>) -> Result<Response, SendFau
 
 /// The same to another address of the route's provider.
 pub async fn send_to(clients: &Clients, url: &str, call: Call<'_>) -> Result<Response, SendFault> {
-    let headers = headers(&call)?;
     let connect = call.route.timeouts.connect;
     let url = &*target(url, &call);
-    let first = attempt(&clients.get(url, connect), url, &headers, &call).await;
-    match first {
-        Err(Trouble::Stale) => {
-            tracing::debug!(
-                provider = call.route.provider.name,
-                "a pooled connection was dead, repeating on a fresh one"
-            );
-            attempt(&client::fresh(url, connect), url, &headers, &call)
-                .await
-                .map_err(|trouble| trouble.into_fault(call.deadline.1))
-        }
-        other => other.map_err(|trouble| trouble.into_fault(call.deadline.1)),
+    let mut outcome = attempt(&clients.get(url, connect), url, &call).await;
+    if matches!(outcome, Err(Trouble::Stale)) {
+        tracing::debug!(
+            provider = call.route.provider.name,
+            "a pooled connection was dead, repeating on a fresh one"
+        );
+        outcome = attempt(&client::fresh(url, connect), url, &call).await;
     }
+    outcome.map_err(|trouble| trouble.into_fault(call.deadline.1))
 }
 
 fn target<'a>(url: &'a str, call: &Call<'_>) -> Cow<'a, str> {
@@ -115,6 +110,7 @@ fn target<'a>(url: &'a str, call: &Call<'_>) -> Cow<'a, str> {
 
 /// How one try went wrong.
 enum Trouble {
+    Unsendable(SendFault),
     Stale,
     Interim,
     Failed(SendRequestError),
@@ -124,6 +120,7 @@ enum Trouble {
 impl Trouble {
     fn into_fault(self, phase: Phase) -> SendFault {
         match self {
+            Self::Unsendable(fault) => fault,
             Self::Late => SendFault {
                 kind: FaultKind::Timeout(phase),
                 message: "no response head in time".to_owned(),
@@ -145,14 +142,9 @@ impl Trouble {
     }
 }
 
-async fn attempt(
-    client: &awc::Client,
-    url: &str,
-    headers: &HeaderMap,
-    call: &Call<'_>,
-) -> Result<Response, Trouble> {
+async fn attempt(client: &awc::Client, url: &str, call: &Call<'_>) -> Result<Response, Trouble> {
     let mut request = client.post(url);
-    *request.headers_mut() = headers.clone();
+    write_headers(request.headers_mut(), call).map_err(Trouble::Unsendable)?;
     let began = Instant::now();
     let sending = request.send_body(Slices(call.body.clone()));
     let sending = timeout_at(call.deadline.0, errands::unrun(sending));
@@ -209,9 +201,8 @@ impl MessageBody for Slices {
     }
 }
 
-fn headers(call: &Call<'_>) -> Result<HeaderMap, SendFault> {
+fn write_headers(headers: &mut HeaderMap, call: &Call<'_>) -> Result<(), SendFault> {
     let provider = &*call.route.provider;
-    let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     headers.insert(
         header::CONTENT_TYPE,
@@ -228,7 +219,7 @@ fn headers(call: &Call<'_>) -> Result<HeaderMap, SendFault> {
         headers.insert(name, value);
     }
     if call.route.protocol == Protocol::Anthropic {
-        anthropic_headers(&mut headers, provider, call.forwarded);
+        anthropic_headers(headers, provider, call.forwarded);
     }
     if let Some(key) = &call.forwarded.idempotency_key {
         headers.insert(HeaderName::from_static("idempotency-key"), key.clone());
@@ -239,7 +230,7 @@ fn headers(call: &Call<'_>) -> Result<HeaderMap, SendFault> {
     let (name, mut value) = pair(&provider.auth_header, &credential, "key")?;
     value.set_sensitive(true);
     headers.insert(name, value);
-    Ok(headers)
+    Ok(())
 }
 
 fn pair(name: &str, value: &str, what: &str) -> Result<(HeaderName, HeaderValue), SendFault> {

@@ -2,10 +2,12 @@
 //! routes. Plain state behind short locks; models that keep the order of their file are never looked up.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
+
+use foldhash::HashMap;
 
 use super::{Ledger, lock};
 use crate::config::catalog::{Catalog, Route};

@@ -88,10 +88,7 @@ impl Walk {
         let error = GatewayError::new(ErrorKind::Stopping, "The gateway is stopping");
         self.exchange.end_attempt(None, ErrorKind::Stopping.name());
         self.exchange.fail(&error);
-        Ending::Answer(
-            Answer::None(NoAnswer::Failed(error)),
-            Box::new(self.exchange),
-        )
+        Ending::Answer(Answer::None(NoAnswer::Failed(error)), self.exchange)
     }
 
     /// When the first key of any route may be used again, as the pools know it after this request's reports; `None`: one

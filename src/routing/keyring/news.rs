@@ -1,8 +1,10 @@
 //! What upstreams say is left for keys, and which of several ready keys that makes the better ones.
 //! It knows neither models nor whether a key is ready, only shares in thousandths.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
 
 use crate::routing::outcome::Headroom;
 use crate::secret::Digest;
