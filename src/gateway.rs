@@ -150,7 +150,7 @@ impl Gateway {
         exchange: Box<Exchange>,
     ) -> (Answer, Option<Box<Exchange>>) {
         let terms = stream::terms(&request, &self.settings);
-        let request_id = exchange.request_id().to_owned();
+        let request_id = exchange.shared_request_id();
         let pace = plan.model.keepalive.unwrap_or_default();
         let waits = !request.streaming || pace.is_zero();
         let head = exchange.head();

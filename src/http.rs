@@ -39,13 +39,14 @@ const CHAT: [(&str, Protocol, bool); 5] = [
 pub fn routes(config: &mut ServiceConfig) {
     for (path, protocol, always_streams) in CHAT {
         let surface = intake::Surface {
+            path,
             protocol,
             always_streams,
         };
         let resource = post(path).app_data(web::Data::new(surface));
         config.service(resource.route(web::post().to(chat::answer)));
     }
-    config.service(post("/v1/messages/count_tokens").route(web::post().to(count::tokens)));
+    config.service(post(count::SURFACE.path).route(web::post().to(count::tokens)));
     config.service(
         get("/v1/models")
             .route(web::get().to(models::list))

@@ -39,8 +39,8 @@ pub struct Exchange {
 impl Exchange {
     /// Opens the exchange of a client that is known. It is handed from stage to stage, each of which would copy it.
     pub fn open(
-        request_id: String,
-        endpoint: String,
+        request_id: Arc<str>,
+        endpoint: &'static str,
         protocol: Protocol,
         client: Arc<Client>,
         buffer: Arc<LogBuffer>,
@@ -68,6 +68,11 @@ impl Exchange {
     /// The id that the client sees.
     pub fn request_id(&self) -> &str {
         &self.record.request_id
+    }
+
+    /// The same, to be kept.
+    pub fn shared_request_id(&self) -> Arc<str> {
+        Arc::clone(&self.record.request_id)
     }
 
     /// Notes the bytes that the body takes from the budget.
@@ -276,7 +281,7 @@ impl Exchange {
         let elapsed_ms = u64::try_from(record.elapsed.as_millis()).unwrap_or(u64::MAX);
         match &record.error {
             None => tracing::debug!(
-                request_id = record.request_id,
+                request_id = &*record.request_id,
                 client,
                 model = record.requested_model,
                 provider = call.map(|call| call.route.provider.name.as_str()),
@@ -287,7 +292,7 @@ impl Exchange {
                 "answered"
             ),
             Some(error) => tracing::warn!(
-                request_id = record.request_id,
+                request_id = &*record.request_id,
                 client,
                 model = record.requested_model,
                 provider = call.map(|call| call.route.provider.name.as_str()),

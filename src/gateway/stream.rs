@@ -3,6 +3,7 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub struct ClientStream {
     stage: Stage,
     terms: Terms,
     keepalive: Keepalive,
-    request_id: String,
+    request_id: Arc<str>,
 }
 
 enum Stage {
@@ -54,7 +55,7 @@ impl ClientStream {
         arrived: Arrived,
         terms: Terms,
         pace: Duration,
-        request_id: String,
+        request_id: Arc<str>,
     ) -> Self {
         let mut stream = Self::new(Stage::Ended, terms, pace, request_id);
         stream.relay(arrived, None);
@@ -62,14 +63,19 @@ impl ClientStream {
     }
 
     /// The stream of a request that is still waiting for content. It begins with a ping.
-    pub(super) fn walking(walk: Walking, terms: Terms, pace: Duration, request_id: String) -> Self {
+    pub(super) fn walking(
+        walk: Walking,
+        terms: Terms,
+        pace: Duration,
+        request_id: Arc<str>,
+    ) -> Self {
         let stage = Stage::Walking { walk, splice: None };
         let mut stream = Self::new(stage, terms, pace, request_id);
         stream.keepalive.timer = Some(Box::pin(sleep(Duration::ZERO)));
         stream
     }
 
-    fn new(stage: Stage, terms: Terms, pace: Duration, request_id: String) -> Self {
+    fn new(stage: Stage, terms: Terms, pace: Duration, request_id: Arc<str>) -> Self {
         Self {
             stage,
             keepalive: Keepalive {

@@ -77,8 +77,11 @@ fn check_type(headers: &HeaderMap) -> Result<(), GatewayError> {
     };
     let kind = kind.to_str().unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
     let essence = essence.to_ascii_lowercase();
-    if essence.is_empty() || essence == "application/json" || essence.ends_with("+json") {
+    if essence.ends_with("+json") {
         return Ok(());
     }
     Err(GatewayError::new(

@@ -42,7 +42,7 @@ async fn serve(
     payload: web::Payload,
     worker: web::Data<Worker>,
 ) -> HttpResponse {
-    let (mut exchange, crowded) = intake::open(surface.protocol, &caller, &request, &worker);
+    let (mut exchange, crowded) = intake::open(surface, &caller, &request, &worker);
     let judging = judge(surface, &caller, &request, payload, &worker, &mut exchange);
     match intake::admitting(&worker, crowded, judging).await {
         Ok((asked, plan)) => {

@@ -15,7 +15,8 @@ use crate::tokens;
 const ESTIMATE: HeaderName = HeaderName::from_static("x-model-proxy-estimate");
 
 /// The protocol that knows this path.
-const SURFACE: Surface = Surface {
+pub(super) const SURFACE: Surface = Surface {
+    path: "/v1/messages/count_tokens",
     protocol: Protocol::Anthropic,
     always_streams: false,
 };
@@ -27,7 +28,7 @@ pub async fn tokens(
     payload: web::Payload,
     worker: web::Data<Worker>,
 ) -> HttpResponse {
-    let (mut exchange, crowded) = intake::open(SURFACE.protocol, &caller, &request, &worker);
+    let (mut exchange, crowded) = intake::open(SURFACE, &caller, &request, &worker);
     let reading = intake::read(SURFACE, &caller, &request, payload, &worker, &mut exchange);
     let (asked, plan) = match intake::admitting(&worker, crowded, reading).await {
         Ok(read) => read,

@@ -1,5 +1,7 @@
 //! The id of a request: the client's own if it is decent, else ours; on every answer, whoever gives it.
 
+use std::sync::Arc;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -13,29 +15,34 @@ const LONGEST: usize = 128;
 
 /// The id of a request, kept in its extensions.
 #[derive(Clone)]
-pub struct RequestId(pub String);
+pub struct RequestId(pub Arc<str>);
 
 /// The id of a request, as the root span gave it.
-pub fn request_id(request: &HttpRequest) -> String {
-    request
-        .extensions()
+pub fn request_id(request: &HttpRequest) -> Arc<str> {
+    let extensions = request.extensions();
+    extensions
         .get::<RequestId>()
-        .map_or_else(String::new, |id| id.0.clone())
+        .map_or_else(Arc::default, |id| Arc::clone(&id.0))
 }
 
 /// Gives the request its id, before anything else looks at it.
-pub fn assign(request: &ServiceRequest) -> String {
+pub fn assign(request: &ServiceRequest) -> Arc<str> {
     if let Some(id) = request.extensions().get::<RequestId>() {
-        return id.0.clone();
+        return Arc::clone(&id.0);
     }
-    let id = request
+    let id: Arc<str> = request
         .headers()
         .get(&X_REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|id| is_decent(id))
-        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
-    request.extensions_mut().insert(RequestId(id.clone()));
+        .map_or_else(new, Arc::from);
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     id
+}
+
+fn new() -> Arc<str> {
+    let mut text = Uuid::encode_buffer();
+    Arc::from(&*Uuid::now_v7().hyphenated().encode_lower(&mut text))
 }
 
 fn is_decent(id: &str) -> bool {
@@ -51,7 +58,7 @@ pub async fn stamp<B: MessageBody>(
     let id = assign(&request);
     let on_messages = super::is_messages(request.match_info().as_str());
     let mut response = next.call(request).await?;
-    if let Ok(value) = HeaderValue::try_from(id) {
+    if let Ok(value) = HeaderValue::from_str(&id) {
         let headers = response.headers_mut();
         if on_messages {
             headers.insert(REQUEST_ID, value.clone());

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, web};
 
 use super::body;
@@ -19,9 +20,15 @@ use crate::protocol::{Protocol, RequestHead};
 use crate::routing::plan::{Plan, plan};
 use crate::upstream::Forwarded;
 
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// What a path says beside the body; kept with its resource.
 #[derive(Clone, Copy)]
 pub struct Surface {
+    /// The path itself, as the log has it.
+    pub path: &'static str,
     /// What its clients speak.
     pub protocol: Protocol,
     /// Whether it streams whatever the body says.
@@ -30,7 +37,7 @@ pub struct Surface {
 
 /// Opens the exchange of a request, and tells whether the gateway has more of them than it may.
 pub fn open(
-    protocol: Protocol,
+    surface: Surface,
     caller: &Caller,
     request: &HttpRequest,
     worker: &Worker,
@@ -39,8 +46,8 @@ pub fn open(
     let (live, others) = shared.stop.enter();
     let exchange = Exchange::open(
         request_id(request),
-        request.path().to_owned(),
-        protocol,
+        surface.path,
+        surface.protocol,
         Arc::clone(&caller.client),
         Arc::clone(&shared.buffer),
         live,
@@ -138,8 +145,8 @@ fn forwarded(request: &HttpRequest) -> Forwarded {
     let mut query = request.query_string().split('&');
     Forwarded {
         beta: query.any(|pair| pair == "beta=true"),
-        anthropic_version: headers.get("anthropic-version").cloned(),
-        anthropic_beta: headers.get_all("anthropic-beta").cloned().collect(),
-        idempotency_key: headers.get("idempotency-key").cloned(),
+        anthropic_version: headers.get(ANTHROPIC_VERSION).cloned(),
+        anthropic_beta: headers.get_all(ANTHROPIC_BETA).cloned().collect(),
+        idempotency_key: headers.get(IDEMPOTENCY_KEY).cloned(),
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 
+use super::respond::number;
 use crate::protocol::Protocol;
 use crate::routing::window::{Gauge, Gauges};
 
@@ -46,9 +47,9 @@ pub fn write(headers: &mut HeaderMap, protocol: Protocol, gauges: &Gauges, now: 
     for (names, gauge) in names.into_iter().zip([&gauges.requests, &gauges.tokens]) {
         let Some(gauge) = gauge else { continue };
         let [limit, remaining, until] = names;
-        headers.insert(limit, HeaderValue::from(gauge.limit));
-        headers.insert(remaining, HeaderValue::from(gauge.remaining));
-        if let Ok(value) = HeaderValue::try_from(reset(protocol, gauge, now)) {
+        headers.insert(limit, number(gauge.limit));
+        headers.insert(remaining, number(gauge.remaining));
+        if let Ok(value) = HeaderValue::from_str(&reset(protocol, gauge, now)) {
             headers.insert(until, value);
         }
     }

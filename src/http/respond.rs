@@ -1,6 +1,7 @@
 //! Answers as HTTP: bodies of each protocol's shape, and the headers that are ours.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -32,7 +33,7 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-model-proxy-attempts");
 pub struct Refused {
     error: GatewayError,
     protocol: Protocol,
-    request_id: String,
+    request_id: Arc<str>,
 }
 
 impl Refused {
@@ -167,9 +168,15 @@ pub fn route(response: &mut HttpResponseBuilder, route: &Route) {
 /// Tells how many calls it took.
 pub fn attempts(response: &mut HttpResponse, attempts: usize) {
     if attempts > 0 {
-        let value = HeaderValue::from(u64::try_from(attempts).unwrap_or(u64::MAX));
-        response.headers_mut().insert(ATTEMPTS, value);
+        let attempts = u64::try_from(attempts).unwrap_or(u64::MAX);
+        response.headers_mut().insert(ATTEMPTS, number(attempts));
     }
+}
+
+/// A number, in one allocation where `HeaderValue::from` makes three.
+pub fn number(number: u64) -> HeaderValue {
+    let mut digits = itoa::Buffer::new();
+    HeaderValue::from_str(digits.format(number)).unwrap_or_else(|_| HeaderValue::from(number))
 }
 
 fn status(code: u16) -> StatusCode {

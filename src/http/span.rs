@@ -18,7 +18,7 @@ impl RootSpanBuilder for RequestSpan {
         let request_id = identity::assign(request);
         tracing::debug_span!(
             "request",
-            request_id,
+            request_id = &*request_id,
             method = request.method().as_str(),
             path = request.path(),
             status = Empty,

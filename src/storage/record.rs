@@ -19,11 +19,11 @@ pub struct Record {
     /// Our id of the row, a UUID v7.
     pub id: Uuid,
     /// What the client reads as `x-request-id`; it may have chosen it, so it need not be unique.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// When the request arrived.
     pub started: SystemTime,
     /// The path, without query.
-    pub endpoint: String,
+    pub endpoint: &'static str,
     /// The HTTP method.
     pub method: &'static str,
     /// Who asked.
@@ -138,7 +138,7 @@ pub struct AttemptRecord {
 
 impl Record {
     /// A record of which only the beginning is known. Until it is told otherwise, the client left (499).
-    pub fn new(request_id: String, endpoint: String, protocol: Protocol) -> Self {
+    pub fn new(request_id: Arc<str>, endpoint: &'static str, protocol: Protocol) -> Self {
         Self {
             id: Uuid::now_v7(),
             request_id,
@@ -154,9 +154,9 @@ impl Record {
     pub fn blank() -> Self {
         Self {
             id: Uuid::nil(),
-            request_id: String::new(),
+            request_id: Arc::default(),
             started: SystemTime::UNIX_EPOCH,
-            endpoint: String::new(),
+            endpoint: "",
             method: "POST",
             client: None,
             protocol: Protocol::OpenAi,
@@ -188,7 +188,6 @@ impl Record {
         let texts = [&self.requested_model, &self.usage_raw, &self.loss];
         size_of::<Self>()
             + self.request_id.len()
-            + self.endpoint.len()
             + texts
                 .into_iter()
                 .map(|text| length(text.as_deref()))
@@ -243,9 +242,9 @@ pub(crate) mod tests {
     pub(crate) fn record(request_id: &str) -> Record {
         Record {
             id: Uuid::now_v7(),
-            request_id: request_id.to_owned(),
+            request_id: request_id.into(),
             started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
-            endpoint: "/v1/chat/completions".to_owned(),
+            endpoint: "/v1/chat/completions",
             requested_model: Some("small".to_owned()),
             status: 200,
             elapsed: Duration::from_millis(1234),

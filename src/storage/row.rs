@@ -119,9 +119,9 @@ pub fn row(record: &Record, content: Content, scrubber: &Scrubber) -> Row {
     let retries = record.attempts.len().saturating_sub(1);
     Row {
         id: record.id.to_string(),
-        request_id: cleaner.clean(&record.request_id, NAME_LIMIT),
+        request_id: known(&record.request_id),
         timestamp: timestamp(record.started),
-        endpoint: cleaner.clean(&record.endpoint, NAME_LIMIT),
+        endpoint: record.endpoint.to_owned(),
         method: record.method.to_owned(),
         client_api_key_hash: record
             .client
