@@ -49,10 +49,8 @@ impl Engagement {
     /// The call brought a complete answer.
     pub(super) fn succeed(&mut self, usage: Option<&UsageReport>) {
         self.call.answered(std::time::Instant::now());
-        if let Some(report) = usage {
-            self.lease.settle(report.usage.billed());
-        }
-        self.report(KeyEffect::Success);
+        let tokens = usage.map(|report| report.usage.billed());
+        self.lease.succeed(&self.route.model, tokens);
     }
 
     /// Tells the pool what the head of a success says is left for the key.

@@ -5,7 +5,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -14,9 +13,6 @@ use actix_rt::net::{ActixStream, Ready, TcpStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head::Head;
-
-/// Read at once of a head.
-const PIECE: usize = 4096;
 
 /// What happened on the connection of one call.
 #[derive(Debug, Clone, Default)]
@@ -93,18 +89,21 @@ impl Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         while !self.head.has_bytes() {
-            let mut piece = [MaybeUninit::uninit(); PIECE];
-            let mut piece = ReadBuf::uninit(&mut piece);
-            ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
-            if piece.filled().is_empty() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            let piece = buffer.filled_mut().get_mut(before..).unwrap_or_default();
+            if piece.is_empty() {
                 self.head.end();
                 if self.head.is_passed() {
                     return Poll::Ready(Ok(()));
                 }
-            } else {
-                note(|happened| happened.received = true);
-                self.head.feed(piece.filled());
+                continue;
             }
+            note(|happened| happened.received = true);
+            if self.head.feed(piece) {
+                return Poll::Ready(Ok(()));
+            }
+            buffer.set_filled(before);
         }
         self.head
             .take(buffer.remaining(), |bytes| buffer.put_slice(bytes));

@@ -173,10 +173,11 @@ impl Lease {
         }
     }
 
-    /// Counts the tokens that the call really used towards the provider's own limits.
-    pub fn settle(&mut self, tokens: u64) {
+    /// The call has brought a complete answer, which may tell the tokens that it took; they count towards the provider's
+    /// own limits. No message: it concerns the key that is held here, and every good call ends so.
+    pub fn succeed(&mut self, model: &str, tokens: Option<u64>) {
         if let Some(held) = &mut self.held {
-            self.ring.settle(Instant::now(), held, tokens);
+            self.ring.succeed(Instant::now(), held, model, tokens);
         }
     }
 }

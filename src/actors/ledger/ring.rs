@@ -95,11 +95,23 @@ impl Ring {
         }
     }
 
-    /// Counts the tokens that a call really used towards the provider's own limits.
-    pub(in crate::actors) fn settle(&self, now: Instant, held: &mut Held, tokens: u64) {
-        if let Some(admission) = &mut held.admission {
-            self.lock().window.settle(now, admission, tokens);
-        }
+    /// A call has brought a complete answer; the tokens that it took count towards the provider's own limits.
+    pub(in crate::actors) fn succeed(
+        &self,
+        now: Instant,
+        held: &mut Held,
+        model: &str,
+        tokens: Option<u64>,
+    ) {
+        let digest = held.key().digest;
+        self.change(|state| {
+            if let (Some(admission), Some(tokens)) = (&mut held.admission, tokens) {
+                state.window.settle(now, admission, tokens);
+            }
+            state
+                .keyring
+                .report(now, &digest, model, KeyEffect::Success)
+        });
     }
 
     /// A call has begun to bring content.
@@ -124,7 +136,7 @@ impl Ring {
         model: &str,
         effect: KeyEffect,
     ) {
-        self.change(|keyring| keyring.report(now, digest, model, effect));
+        self.change(|state| state.keyring.report(now, digest, model, effect));
     }
 
     /// What an answer's head told: what is left for the key, and what that does to it.
@@ -136,9 +148,9 @@ impl Ring {
         headroom: Headroom,
         effect: KeyEffect,
     ) {
-        self.change(|keyring| {
-            keyring.learn(now, digest, model, headroom);
-            keyring.report(now, digest, model, effect)
+        self.change(|state| {
+            state.keyring.learn(now, digest, model, headroom);
+            state.keyring.report(now, digest, model, effect)
         });
     }
 
@@ -182,8 +194,8 @@ impl Ring {
     /// Ends the rests of the key with this label, or all; how many keys there were to do it for.
     pub(in crate::actors) fn reset(&self, label: Option<&str>) -> usize {
         let mut count = 0;
-        self.change(|keyring| {
-            count = keyring.reset(label);
+        self.change(|state| {
+            count = state.keyring.reset(label);
             true
         });
         count
@@ -216,10 +228,10 @@ impl Ring {
         self.lock().keyring.restore(clocks, longest, kept);
     }
 
-    /// Does something to the keyring that says whether rests have changed, and tells who watches.
-    fn change(&self, action: impl FnOnce(&mut Keyring) -> bool) {
+    /// Does something that says whether rests have changed, and tells who watches.
+    fn change(&self, action: impl FnOnce(&mut RingState) -> bool) {
         let mut state = self.lock();
-        if !action(&mut state.keyring) || state.changed {
+        if !action(&mut state) || state.changed {
             return;
         }
         state.changed = true;
@@ -287,7 +299,7 @@ mod tests {
         let now = Instant::now();
         let ring = Ring::default();
         let mut held = ring.acquire(now, &route, &ready()).unwrap().unwrap();
-        ring.settle(now, &mut held, 500);
+        ring.succeed(now, &mut held, "m", Some(500));
         ring.release(held);
         assert!(ring.acquire(now, &route, &ready()).unwrap().is_err());
     }
