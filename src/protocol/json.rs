@@ -92,7 +92,7 @@ fn check_nesting(text: &str) -> Result<(), JsonFault> {
 }
 
 /// Refuses a text that is nested beyond [`NESTING_LIMIT`], or holds more members and elements than `value_limit`.
-pub(super) fn check_shape(text: &str, value_limit: usize) -> Result<(), JsonFault> {
+fn check_shape(text: &str, value_limit: usize) -> Result<(), JsonFault> {
     let bytes = text.as_bytes();
     let Some((offset, excess)) = excess(bytes, value_limit) else {
         return Ok(());
@@ -184,38 +184,51 @@ pub fn members<'a>(
     text: &'a str,
     visit: impl FnMut(Cow<'a, str>, &'a str),
 ) -> Result<(), JsonFault> {
-    members_up_to(usize::MAX, text, visit)
+    pass_members(&mut Scanner::new(text), usize::MAX, visit)
+        .ok_or_else(|| fault(text, Wanted::Object(usize::MAX)))
 }
 
-/// The same for an object that must not have more members than `limit`.
-pub(super) fn members_up_to<'a>(
+/// The same for an object that must not have more members than `limit`, nor be nested beyond [`NESTING_LIMIT`], nor hold
+/// more members and elements than [`VALUE_LIMIT`].
+pub(super) fn bounded_members<'a>(
     limit: usize,
     text: &'a str,
-    mut visit: impl FnMut(Cow<'a, str>, &'a str),
+    visit: impl FnMut(Cow<'a, str>, &'a str),
 ) -> Result<(), JsonFault> {
-    let mut scanner = Scanner::new(text);
+    let mut scanner = Scanner::bounded(text, VALUE_LIMIT);
+    let passed = pass_members(&mut scanner, limit, visit);
+    // The object itself is a level, too.
+    if passed.is_none() || scanner.deepest() >= NESTING_LIMIT {
+        check_shape(text, VALUE_LIMIT)?;
+    }
+    passed.ok_or_else(|| fault(text, Wanted::Object(limit)))
+}
+
+/// Passes an object and nothing after it; `None`: that is not what there is, or it has more members than `limit`.
+fn pass_members<'a>(
+    scanner: &mut Scanner<'a>,
+    limit: usize,
+    mut visit: impl FnMut(Cow<'a, str>, &'a str),
+) -> Option<()> {
     let mut left = limit;
-    let mut walk = || {
-        scanner.takes(b'{').then_some(())?;
-        if !scanner.takes(b'}') {
-            loop {
-                let name = scanner.name()?;
-                let name = match name.has_escapes {
-                    false => Cow::Borrowed(name.inside),
-                    true => Cow::Owned(unescaped(name.inside)?),
-                };
-                let value = scanner.value()?;
-                left = left.checked_sub(1)?;
-                visit(name, value);
-                if !scanner.takes(b',') {
-                    break;
-                }
+    scanner.counts(b'{')?.then_some(())?;
+    if !scanner.takes(b'}') {
+        loop {
+            let name = scanner.name()?;
+            let name = match name.has_escapes {
+                false => Cow::Borrowed(name.inside),
+                true => Cow::Owned(unescaped(name.inside)?),
+            };
+            let value = scanner.value()?;
+            left = left.checked_sub(1)?;
+            visit(name, value);
+            if !scanner.counts(b',')? {
+                break;
             }
-            scanner.takes(b'}').then_some(())?;
         }
-        scanner.is_at_end().then_some(())
-    };
-    walk().ok_or_else(|| fault(text, Wanted::Object(limit)))
+        scanner.takes(b'}').then_some(())?;
+    }
+    scanner.is_at_end().then_some(())
 }
 
 /// Calls `visit` with the text of each element, in order.

@@ -51,9 +51,8 @@ impl RawObject {
         let bytes = source.clone();
         let source = ByteString::try_from(source).map_err(|error| json::not_utf8(&bytes, error))?;
         let text: &str = &source;
-        json::check_shape(text, json::VALUE_LIMIT)?;
         let mut members = Vec::with_capacity(16);
-        json::members_up_to(MEMBER_LIMIT, text, |name, value| {
+        json::bounded_members(MEMBER_LIMIT, text, |name, value| {
             // A value is always a part of the text; a name is unless it had to be decoded.
             let Some(value) = span(text, value) else {
                 return;

@@ -4,17 +4,19 @@
 //! Ours, since every event of every stream and every body is looked at: it allocates nothing, where serde_json keeps the
 //! brackets that are open in a buffer made for each value, and a value can be entered without being passed over first.
 
-use memchr::memchr2;
-use smallvec::SmallVec;
+use std::array;
 
-/// So many bytes are gone through word by word, which costs less than to set out for a search.
-const SHORT: usize = 64;
+use smallvec::SmallVec;
 
 /// A place in a text.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::protocol) struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    /// So many lists and commas may still come.
+    left: usize,
+    /// Levels that were open at once in one value.
+    deepest: usize,
 }
 
 /// The text of a string between its quotes.
@@ -27,7 +29,22 @@ pub(super) struct Quoted<'a> {
 
 impl<'a> Scanner<'a> {
     pub(in crate::protocol) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self::bounded(text, usize::MAX)
+    }
+
+    /// A scanner that stops where there are more lists and commas than this, which is to say members and elements.
+    pub(super) fn bounded(text: &'a str, left: usize) -> Self {
+        Self {
+            text,
+            at: 0,
+            left,
+            deepest: 0,
+        }
+    }
+
+    /// How deep the deepest of the values passed so far is nested.
+    pub(super) fn deepest(&self) -> usize {
+        self.deepest
     }
 
     fn peek(&self) -> Option<u8> {
@@ -46,6 +63,13 @@ impl<'a> Scanner<'a> {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
+    }
+
+    /// Passes blanks and, if it comes next, this byte, which begins a member or an element; `None`: one too many.
+    pub(super) fn counts(&mut self, byte: u8) -> Option<bool> {
+        let found = self.takes(byte);
+        self.left = self.left.checked_sub(usize::from(found))?;
+        Some(found)
     }
 
     /// Whether nothing but blanks is left.
@@ -142,31 +166,28 @@ impl<'a> Scanner<'a> {
         // What closes each list that is open.
         let mut open = SmallVec::<[u8; 64]>::new();
         loop {
-            self.skip_blanks();
-            match self.peek()? {
-                b'{' => {
-                    self.at += 1;
-                    if !self.takes(b'}') {
-                        open.push(b'}');
-                        self.skip_name()?;
-                        continue;
-                    }
+            if self.counts(b'{')? {
+                self.deepest = self.deepest.max(open.len() + 1);
+                if !self.takes(b'}') {
+                    open.push(b'}');
+                    self.skip_name()?;
+                    continue;
                 }
-                b'[' => {
-                    self.at += 1;
-                    if !self.takes(b']') {
-                        open.push(b']');
-                        continue;
-                    }
+            } else if self.counts(b'[')? {
+                self.deepest = self.deepest.max(open.len() + 1);
+                if !self.takes(b']') {
+                    open.push(b']');
+                    continue;
                 }
-                first => self.scalar(first)?,
+            } else {
+                self.scalar(self.peek()?)?;
             }
             while let Some(close) = open.last() {
                 if self.takes(*close) {
                     open.pop();
                     continue;
                 }
-                if !self.takes(b',') {
+                if !self.counts(b',')? {
                     return None;
                 }
                 if *close == b'}' {
@@ -254,26 +275,44 @@ impl<'a> Scanner<'a> {
 
 /// How many bytes stand before the next quote or backslash; `None`: there is neither, or a control character before it.
 fn plain(bytes: &[u8]) -> Option<usize> {
+    let at = find_special(bytes)?;
+    (*bytes.get(at)? >= 0x20).then_some(at)
+}
+
+/// The place of the first quote, backslash or control character. Names are mostly found by their first word; text is gone
+/// through by four at a time, which costs less than a search that has to be set out for anew behind each escape.
+fn find_special(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
-    while at < SHORT {
-        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
-            break;
-        };
-        let found = special(u64::from_le_bytes(*word));
-        if found != 0 {
-            at += found.trailing_zeros() as usize / 8;
-            return (*bytes.get(at)? >= 0x20).then_some(at);
+    if let Some(word) = bytes.first_chunk::<8>() {
+        if let Some(found) = place(special(u64::from_le_bytes(*word))) {
+            return Some(found);
         }
-        at += size_of::<u64>();
+        at = 8;
     }
-    let rest = bytes.get(at..)?;
-    let found = memchr2(b'"', b'\\', rest)?;
-    let before = rest.get(..found)?;
-    // Without a way out of the loop it is done many bytes at a time.
-    let is_plain = before
-        .iter()
-        .fold(true, |plain, byte| plain & (*byte >= 0x20));
-    is_plain.then_some(at + found)
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>) {
+        let (words, _) = block.as_chunks::<8>();
+        let marks: [u64; 4] =
+            array::from_fn(|word| words.get(word).map_or(0, |word| special(u64::from_le_bytes(*word))));
+        if marks != [0; 4] {
+            break;
+        }
+        at += block.len();
+    }
+    let (words, _) = bytes.get(at..)?.as_chunks::<8>();
+    for word in words {
+        if let Some(found) = place(special(u64::from_le_bytes(*word))) {
+            return Some(at + found);
+        }
+        at += word.len();
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let rest = bytes.get(at..)?.iter().position(is_special)?;
+    Some(at + rest)
+}
+
+/// Which byte of a word carries the lowest mark.
+fn place(marks: u64) -> Option<usize> {
+    (marks != 0).then_some(marks.trailing_zeros() as usize / 8)
 }
 
 /// The high bit of each byte that is a quote, a backslash or a control character, of eight at a time. What lies above the

@@ -67,6 +67,19 @@ fn a_body_of_countless_elements_is_a_fault_that_names_the_limit() {
 }
 
 #[test]
+fn a_body_may_be_nested_to_the_limit_and_not_beyond() {
+    let body = |levels: usize, inside: &str| {
+        let lists = levels - 1;
+        format!("{{\"a\":{}{inside}{}}}", "[".repeat(lists), "]".repeat(lists))
+    };
+    for inside in ["", "1"] {
+        parse(&body(json::NESTING_LIMIT, inside));
+        let fault = fault(body(json::NESTING_LIMIT + 1, inside));
+        assert!(fault.starts_with("nested more than 10000 levels deep"), "{fault}");
+    }
+}
+
+#[test]
 fn broken_json_is_a_fault_with_its_place() {
     assert_eq!(fault("{\"a\":1,}"), "trailing comma at line 1 column 8");
     assert_eq!(
