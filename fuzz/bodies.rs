@@ -102,7 +102,8 @@ fn request(from: Protocol, data: &[u8]) {
             ask_usage: true,
             defaults: &[],
         };
-        let sent = RawObject::parse(from.rewrite(&body, &head, &rewrite)).expect("rewritten");
+        let sent =
+            RawObject::parse(from.rewrite(&body, &head, &rewrite).join()).expect("rewritten");
         let sent = from.read_request(&sent).expect("still a request");
         assert_eq!((sent.model.as_str(), sent.stream), ("other", true));
         assert_eq!(sent.messages, head.messages);

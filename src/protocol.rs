@@ -25,7 +25,7 @@ pub use models::ModelInfo;
 pub use request::{RequestHead, Rewrite};
 pub use stream::{Reading, StreamReader, Verdict};
 
-use raw::RawObject;
+use raw::{Pieces, RawObject};
 
 /// A wire protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
@@ -59,7 +59,7 @@ impl Protocol {
     }
 
     /// The body as it goes up: changed where `rewrite` says so, otherwise the client's very bytes.
-    pub fn rewrite(self, body: &RawObject, head: &RequestHead, rewrite: &Rewrite<'_>) -> Bytes {
+    pub fn rewrite(self, body: &RawObject, head: &RequestHead, rewrite: &Rewrite<'_>) -> Pieces {
         match self {
             Self::OpenAi => openai::rewrite(body, head, rewrite),
             Self::Anthropic => anthropic::rewrite(body, head, rewrite),

@@ -13,6 +13,7 @@ use crate::convert::memo::Memo;
 use crate::convert::{Target, pair};
 use crate::error::{ErrorKind, GatewayError};
 use crate::protocol::Rewrite;
+use crate::protocol::raw::Pieces;
 
 /// The limit of an answer for a protocol that requires one, where neither the client nor the provider's file has one.
 const DEFAULT_MAX_TOKENS: u64 = 8192;
@@ -27,7 +28,7 @@ pub(super) struct Hub {
 
 /// A body ready for a route.
 pub(super) struct Fitted {
-    pub(super) body: Bytes,
+    pub(super) body: Pieces,
     /// What the route's protocol cannot say.
     pub(super) loss: Loss,
     /// What the answer has to know of it.
@@ -94,7 +95,7 @@ impl Hub {
             return Err(Unfit::Here(would_lose(model, &encoded.loss)));
         }
         Ok(Fitted {
-            body: encoded.body,
+            body: encoded.body.into(),
             loss: encoded.loss,
             memo: encoded.memo,
         })
@@ -108,7 +109,7 @@ pub fn preview(
     route: &Route,
 ) -> Result<(Bytes, Loss), GatewayError> {
     match Hub::default().write(request, model, route) {
-        Ok(fitted) => Ok((fitted.body, fitted.loss)),
+        Ok(fitted) => Ok((fitted.body.join(), fitted.loss)),
         Err(Unfit::Here(error) | Unfit::Everywhere(error)) => Err(error),
     }
 }

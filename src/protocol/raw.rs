@@ -12,8 +12,10 @@ pub use super::json::JsonFault;
 use super::json;
 
 mod edit;
+mod pieces;
 
 pub use edit::Edit;
+pub use pieces::Pieces;
 
 /// More members of the object itself are a fault. Looking one up goes through all of them, and the largest real
 /// request has a few dozen.

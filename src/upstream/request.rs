@@ -22,6 +22,7 @@ use super::socket::{self, Happened};
 use crate::config::catalog::{Provider, ProviderKey, Route};
 use crate::error::{FaultKind, Phase};
 use crate::protocol::Protocol;
+use crate::protocol::raw::Pieces;
 
 /// The answer of an upstream before its body is read.
 pub type Response = awc::ClientResponse;
@@ -54,7 +55,7 @@ pub struct Call<'a> {
     /// With which key.
     pub key: &'a ProviderKey,
     /// The body, ready to send.
-    pub body: Bytes,
+    pub body: Pieces,
     /// Whether the answer is asked for as a stream.
     pub streaming: bool,
     /// The client's headers that go along.
@@ -180,7 +181,7 @@ fn is_unframed(response: &Response) -> bool {
 }
 
 /// A body that is handed over piece by piece: awc keeps what it has been given for as long as the answer lasts.
-struct Slices(Bytes);
+struct Slices(Pieces);
 
 impl MessageBody for Slices {
     type Error = Infallible;
@@ -193,11 +194,7 @@ impl MessageBody for Slices {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        if self.0.is_empty() {
-            return Poll::Ready(None);
-        }
-        let length = self.0.len().min(SLICE);
-        Poll::Ready(Some(Ok(self.0.split_to(length))))
+        Poll::Ready(self.0.take(SLICE).map(Ok))
     }
 }
 

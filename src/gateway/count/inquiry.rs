@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::catalog::{Catalog, Route};
@@ -12,6 +11,7 @@ use crate::gateway::attempt::{Engagement, FailedCall, Refused, passed_headers};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::verdict::{Circumstances, Failures};
 use crate::gateway::{ClientRequest, Gateway, NoAnswer, Whole};
+use crate::protocol::raw::Pieces;
 use crate::protocol::{Rewrite, json};
 use crate::routing::outcome::{Class, judge};
 use crate::upstream::request::Response;
@@ -77,7 +77,7 @@ impl Inquiry<'_> {
 
     /// The client's bytes but for the model's name, and for what a message is sent without; what a message would be given
     /// beside them is none of a count's.
-    fn body(&self) -> Bytes {
+    fn body(&self) -> Pieces {
         let ClientRequest {
             protocol,
             body,

@@ -1,9 +1,7 @@
 //! The request: what we check, and what changes when it goes up.
 
-use bytes::Bytes;
-
 use crate::error::GatewayError;
-use crate::protocol::raw::RawObject;
+use crate::protocol::raw::{Pieces, RawObject};
 use crate::protocol::request::{self, Checks, Problem, RequestHead, Rewrite};
 
 pub(in crate::protocol) fn read_request(body: &RawObject) -> Result<RequestHead, GatewayError> {
@@ -24,8 +22,8 @@ pub(in crate::protocol) fn rewrite(
     body: &RawObject,
     head: &RequestHead,
     rewrite: &Rewrite<'_>,
-) -> Bytes {
-    request::edit(body, head, rewrite, |name| body.get(name).is_some()).finish()
+) -> Pieces {
+    request::edit(body, head, rewrite, |name| body.get(name).is_some()).pieces()
 }
 
 fn wording(param: &str, problem: Problem) -> String {

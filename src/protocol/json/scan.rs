@@ -291,8 +291,11 @@ fn find_special(bytes: &[u8]) -> Option<usize> {
     }
     while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>) {
         let (words, _) = block.as_chunks::<8>();
-        let marks: [u64; 4] =
-            array::from_fn(|word| words.get(word).map_or(0, |word| special(u64::from_le_bytes(*word))));
+        let marks: [u64; 4] = array::from_fn(|word| {
+            words
+                .get(word)
+                .map_or(0, |word| special(u64::from_le_bytes(*word)))
+        });
         if marks != [0; 4] {
             break;
         }

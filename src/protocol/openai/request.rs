@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::error::GatewayError;
-use crate::protocol::raw::RawObject;
+use crate::protocol::raw::{Pieces, RawObject};
 use crate::protocol::request::{self, Checks, Problem, RequestHead, Rewrite};
 
 /// Both spellings of the answer's limit: a default for one contradicts the other.
@@ -44,7 +44,7 @@ pub(in crate::protocol) fn rewrite(
     body: &RawObject,
     head: &RequestHead,
     rewrite: &Rewrite<'_>,
-) -> Bytes {
+) -> Pieces {
     let mut edit = request::edit(body, head, rewrite, |name| {
         let names = if LIMITS.contains(&name) {
             &LIMITS[..]
@@ -56,7 +56,7 @@ pub(in crate::protocol) fn rewrite(
     if rewrite.ask_usage && !head.include_usage {
         edit.set_in("stream_options", "include_usage", "true");
     }
-    edit.finish()
+    edit.pieces()
 }
 
 fn wording(param: &str, problem: Problem) -> String {

@@ -1,11 +1,16 @@
 //! Changes to a raw object: members are replaced where they stand or appended, everything else stays as it was.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
-use super::RawObject;
+use super::{Pieces, RawObject};
 use crate::protocol::json;
+
+/// A smaller body is copied sooner than its pieces are handed around.
+const WORTH_PIECES: usize = 16 * 1024;
 
 /// Collects changes to a [`RawObject`]. Values are JSON texts and not checked again.
 #[derive(Debug)]
@@ -72,45 +77,87 @@ impl<'a> Edit<'a> {
 
     /// The changed object in one copy; without changes the very bytes it was read from.
     pub fn finish(self) -> Bytes {
-        if self.replaced.is_empty() && self.appended.is_empty() {
+        if self.is_empty() {
             return self.object.source().clone();
         }
         Bytes::from(self.text())
     }
 
+    /// The changed object; what is left of a large one is not copied.
+    pub fn pieces(mut self) -> Pieces {
+        if self.is_empty() || self.object.source().len() < WORTH_PIECES {
+            return self.finish().into();
+        }
+        let source = self.object.source();
+        let mut pieces = Pieces::default();
+        for part in self.parts() {
+            pieces.push(match part {
+                Part::Kept(range) => source.slice(range),
+                Part::New(text) => Bytes::from(text.into_owned()),
+            });
+        }
+        pieces
+    }
+
+    fn is_empty(&self) -> bool {
+        self.replaced.is_empty() && self.appended.is_empty()
+    }
+
     fn text(mut self) -> String {
         let source: &str = &self.object.source;
-        let added = self.replaced.iter().map(|(_, value)| value.len());
-        let added = added.sum::<usize>()
-            + (self.appended.iter())
-                .map(|(name, value)| 2 * name.len() + value.len() + 4)
-                .sum::<usize>();
-        let mut text = String::with_capacity(source.len() + added);
-        let mut copied = 0;
+        let parts = self.parts();
+        let mut text = String::with_capacity(parts.iter().map(Part::len).sum());
+        for part in parts {
+            text.push_str(match &part {
+                Part::Kept(range) => source.get(range.clone()).unwrap_or_default(),
+                Part::New(new) => new,
+            });
+        }
+        text
+    }
+
+    /// The changed text from its first part to its last. The changes are used up.
+    fn parts(&mut self) -> SmallVec<[Part<'a>; 8]> {
+        let source: &str = &self.object.source;
+        let mut parts = SmallVec::new();
+        let mut kept = 0;
         // Members stand in the list as they stand in the text.
         self.replaced
             .sort_unstable_by_key(|(position, _)| *position);
-        for (position, value) in &self.replaced {
-            let Some(member) = self.object.members.get(*position) else {
+        for (position, value) in self.replaced.drain(..) {
+            let Some(member) = self.object.members.get(position) else {
                 continue;
             };
-            text.push_str(source.get(copied..member.value.start).unwrap_or_default());
-            text.push_str(value);
-            copied = member.value.end;
+            parts.push(Part::Kept(kept..member.value.start));
+            parts.push(Part::New(value));
+            kept = member.value.end;
         }
         let close = source.rfind('}').unwrap_or(source.len());
-        text.push_str(source.get(copied..close).unwrap_or_default());
+        parts.push(Part::Kept(kept..close));
         let mut first = self.object.members.is_empty();
-        for (name, value) in &self.appended {
-            if !std::mem::take(&mut first) {
-                text.push(',');
-            }
-            text.push_str(&json::quote(name));
-            text.push(':');
-            text.push_str(value);
+        for (name, value) in self.appended.drain(..) {
+            let comma = if std::mem::take(&mut first) { "" } else { "," };
+            let member = format!("{comma}{}:{value}", json::quote(&name));
+            parts.push(Part::New(member.into()));
         }
-        text.push_str(source.get(close..).unwrap_or_default());
-        text
+        parts.push(Part::Kept(close..source.len()));
+        parts
+    }
+}
+
+/// A part of a changed object.
+enum Part<'a> {
+    /// As it stands in the source.
+    Kept(Range<usize>),
+    New(Cow<'a, str>),
+}
+
+impl Part<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Kept(range) => range.len(),
+            Self::New(text) => text.len(),
+        }
     }
 }
 

@@ -70,12 +70,19 @@ fn a_body_of_countless_elements_is_a_fault_that_names_the_limit() {
 fn a_body_may_be_nested_to_the_limit_and_not_beyond() {
     let body = |levels: usize, inside: &str| {
         let lists = levels - 1;
-        format!("{{\"a\":{}{inside}{}}}", "[".repeat(lists), "]".repeat(lists))
+        format!(
+            "{{\"a\":{}{inside}{}}}",
+            "[".repeat(lists),
+            "]".repeat(lists)
+        )
     };
     for inside in ["", "1"] {
         parse(&body(json::NESTING_LIMIT, inside));
         let fault = fault(body(json::NESTING_LIMIT + 1, inside));
-        assert!(fault.starts_with("nested more than 10000 levels deep"), "{fault}");
+        assert!(
+            fault.starts_with("nested more than 10000 levels deep"),
+            "{fault}"
+        );
     }
 }
 
@@ -132,6 +139,35 @@ fn duplicates_are_found_by_their_decoded_names() {
 fn an_edit_without_changes_is_the_same_bytes() {
     let object = parse(r#"{"a":1}"#);
     assert_eq!(object.edit().finish().as_ptr(), object.source().as_ptr());
+}
+
+#[test]
+fn a_large_object_is_changed_without_a_copy_of_what_stays() {
+    let long = "x".repeat(100_000);
+    let object = parse(&format!(
+        r#"{{"model":"a","messages":["{long}"],"stream":false}}"#
+    ));
+    let change = |edit: &mut Edit<'_>| {
+        edit.set("stream", "true")
+            .set("model", r#""b""#)
+            .set("n", "1");
+    };
+    let mut edit = object.edit();
+    change(&mut edit);
+    let mut pieces = edit.pieces();
+    let mut edit = object.edit();
+    change(&mut edit);
+    assert_eq!(pieces.clone().join(), edit.finish());
+    let source = object.source().as_ptr_range();
+    let kept = std::iter::from_fn(|| pieces.take(usize::MAX))
+        .filter(|piece| source.contains(&piece.as_ptr()))
+        .map(|piece| piece.len())
+        .sum::<usize>();
+    assert_eq!(kept, object.source().len() - r#""a"false"#.len());
+    assert_eq!(
+        object.edit().pieces().join().as_ptr(),
+        object.source().as_ptr()
+    );
 }
 
 #[test]

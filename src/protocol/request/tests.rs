@@ -227,7 +227,7 @@ fn defaults(members: &[(&str, &str)]) -> Vec<(String, Box<RawValue>)> {
 fn rewritten(protocol: Protocol, text: &str, rewrite: &Rewrite<'_>) -> String {
     let body = body(text);
     let head = protocol.read_request(&body).unwrap();
-    String::from_utf8(protocol.rewrite(&body, &head, rewrite).to_vec()).unwrap()
+    String::from_utf8(protocol.rewrite(&body, &head, rewrite).join().to_vec()).unwrap()
 }
 
 const UNCHANGED: Rewrite<'_> = Rewrite {
@@ -246,7 +246,7 @@ fn a_request_that_needs_no_change_goes_up_as_its_own_bytes() {
             stream: Some(true),
             ..UNCHANGED
         };
-        let sent = protocol.rewrite(&body, &head, &rewrite);
+        let sent = protocol.rewrite(&body, &head, &rewrite).join();
         assert_eq!(sent.as_ptr(), body.source().as_ptr());
     }
 }
@@ -406,7 +406,7 @@ proptest! {
                 Ok(head) => {
                     // What was read survives a change of the model.
                     let rewrite = Rewrite { model: "other", ..UNCHANGED };
-                    let sent = protocol.rewrite(&body, &head, &rewrite);
+                    let sent = protocol.rewrite(&body, &head, &rewrite).join();
                     let again = protocol.read_request(&RawObject::parse(sent).unwrap()).unwrap();
                     prop_assert_eq!(again, RequestHead { model: "other".to_owned(), ..head });
                 }
