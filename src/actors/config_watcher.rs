@@ -1,6 +1,7 @@
 //! The ConfigWatcher: sees changed files by events and by a scan, and publishes one new catalog for each quiet moment.
 //! What a change means is the library's; requests in flight keep the snapshot with which they began.
 
+mod aside;
 mod log;
 mod watch;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use arc_swap::ArcSwap;
 
+use self::aside::aside;
 use self::watch::{Seen, Watch};
 use super::key_pool::KeyPools;
 use crate::config::catalog::Catalog;
@@ -140,14 +142,14 @@ impl ConfigWatcher {
         let work = async move {
             let before = slot.load_full();
             let reading = move || read(state, &settings, &before);
-            let (state, catalog) = actix_rt::task::spawn_blocking(reading).await.ok()?;
+            let (state, catalog) = aside(reading).await?;
             pools.sync(&catalog).await;
             Some((state, slot.swap(catalog)))
         };
         context.spawn(work.into_actor(self).map(|read, actor, context| {
             let Some((state, before)) = read else {
                 tracing::error!(
-                    "reading the configuration panicked, no further reload is possible"
+                    "reading the configuration failed for good, no further reload is possible"
                 );
                 context.stop();
                 return;
@@ -169,14 +171,14 @@ impl ConfigWatcher {
         let dotenv = state.environment.dotenv_path().map(Path::to_owned);
         let is_free = |catalog: &mut Arc<Catalog>| Arc::strong_count(catalog) == 1;
         let free: Vec<_> = self.retired.extract_if(.., is_free).collect();
-        let looking = actix_rt::task::spawn_blocking(move || {
+        let looking = aside(move || {
             drop(free);
             let begin = Instant::now();
             let seen = Seen::now(directory.as_deref(), dotenv.as_deref());
             (seen, begin.elapsed())
         });
         context.spawn(looking.into_actor(self).map(|looked, actor, context| {
-            let Ok((seen, took)) = looked else {
+            let Some((seen, took)) = looked else {
                 context.run_later(SCAN, Self::scan);
                 return;
             };
