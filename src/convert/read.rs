@@ -222,9 +222,7 @@ pub(in crate::convert) fn elements<'a>(
 
 /// The decoded string. Half a surrogate pair in it, which no other protocol could be sent, is replaced.
 pub(in crate::convert) fn string(value: &str) -> Option<String> {
-    json::string(value)
-        .map(Cow::into_owned)
-        .or_else(|| json::lossy_string(value))
+    json::lossy_string(value).map(Cow::into_owned)
 }
 
 fn is_number(value: &str) -> bool {

@@ -176,6 +176,15 @@ impl Exchange {
         }
     }
 
+    /// From now on a body that its row cuts is kept only as far as the row needs it. Rows wait to be written, so that bodies
+    /// kept whole would each take new memory.
+    pub fn condense(&mut self, content: Content, scrubber: &Scrubber) {
+        let body = self.record.request.as_ref();
+        if body.is_some_and(|body| body.source().len() > content.max_bytes) {
+            row::condense(&mut self.record, content, scrubber);
+        }
+    }
+
     /// Nobody keeps the body any more.
     pub fn let_body_go(&mut self) {
         self.budget = None;

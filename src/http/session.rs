@@ -56,7 +56,7 @@ fn text(value: &str) -> Option<String> {
     if json::is_empty(value) || matches!(value, "true" | "0") {
         return None;
     }
-    Some(json::lossy_string(value).unwrap_or_else(|| value.to_owned()))
+    Some(json::lossy_string(value).map_or_else(|| value.to_owned(), Cow::into_owned))
 }
 
 /// The value of a member of an object, as it stands there.

@@ -302,7 +302,7 @@ pub fn string(value: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The decoded string, with a replacement character for what is no character; `None` if the value is no string.
-pub fn lossy_string(value: &str) -> Option<String> {
+pub fn lossy_string(value: &str) -> Option<Cow<'_, str>> {
     struct Lossy;
 
     impl Visitor<'_> for Lossy {
@@ -318,12 +318,12 @@ pub fn lossy_string(value: &str) -> Option<String> {
     }
 
     if let Some(plain) = plain(value) {
-        return Some(plain.to_owned());
+        return Some(Cow::Borrowed(plain));
     }
     // Read as bytes, a string may hold half a surrogate pair, which some upstreams send when they cut an emoji.
     let mut reader = serde_json::Deserializer::from_str(value);
     value.starts_with('"').then_some(())?;
-    reader.deserialize_bytes(Lossy).ok()
+    reader.deserialize_bytes(Lossy).ok().map(Cow::Owned)
 }
 
 /// Whether the value is `null`, `false`, or an empty string, array or object.

@@ -46,7 +46,7 @@ impl Rendering {
     pub(super) fn name(&mut self, key: u64, value: &str) {
         let call = self.call(key);
         if call.name.is_empty() {
-            call.name = json::lossy_string(value).unwrap_or_default();
+            call.name = json::lossy_string(value).unwrap_or_default().into_owned();
         }
     }
 

@@ -28,6 +28,8 @@ impl Walk {
                 engagement.route.protocol,
             );
         }
+        let content = Content::from(&*self.gateway.settings);
+        self.exchange.condense(content, &self.catalog.scrubber);
         self.exchange.complete(whole.status);
         Answer::Whole(Whole {
             status: whole.status,

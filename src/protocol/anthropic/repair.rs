@@ -88,7 +88,7 @@ fn within(messages: &str, content: &str, results: &str) -> Option<(Range<usize>,
             }
         });
     }
-    let text = json::string(content).or_else(|| json::lossy_string(content).map(Into::into))?;
+    let text = json::lossy_string(content)?;
     let said = if text.is_empty() {
         String::new()
     } else {

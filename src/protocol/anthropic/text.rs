@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::stream::Kind;
+use crate::protocol::json::Scanner;
 use crate::protocol::text::Rendering;
 use crate::protocol::{json, sse};
 
@@ -34,24 +35,54 @@ pub(in crate::protocol) fn stream_text(events: &[Bytes]) -> String {
 }
 
 fn read_event(rendering: &mut Rendering, name: Option<&str>, data: &str) {
-    let (mut kind, mut index, mut block, mut delta) = (name.and_then(Kind::of), 0, "", "");
-    let _ = json::members(data, |name, value| match &*name {
-        "type" => kind = kind.or_else(|| Kind::of(&json::string(value)?)),
-        "index" => index = json::count(value).unwrap_or(0),
-        "content_block" => block = value,
-        "delta" => delta = value,
-        _ => {}
+    let (mut kind, mut index, mut block) = (name.and_then(Kind::of), 0, "");
+    let mut delta = Delta::default();
+    let _ = Scanner::new(data).object(|scanner, name| {
+        if name == "delta" && scanner.is_at_object() {
+            return delta.scan(scanner);
+        }
+        let value = scanner.value()?;
+        match name {
+            "type" => kind = kind.or_else(|| Kind::of(&json::string(value)?)),
+            "index" => index = json::count(value).unwrap_or(0),
+            "content_block" => block = value,
+            _ => {}
+        }
+        Some(())
     });
     match kind {
         Some(Kind::BlockStart) => read_block(rendering, index, block),
         Some(Kind::BlockDelta) => {
-            let _ = json::members(delta, |name, value| match &*name {
-                "text" => rendering.push(value),
-                "partial_json" => rendering.arguments(index, value),
-                _ => {}
-            });
+            if let Some(text) = delta.text {
+                rendering.push(text);
+            }
+            if let Some(json) = delta.json {
+                rendering.arguments(index, json);
+            }
         }
         _ => {}
+    }
+}
+
+/// The members of a delta that are kept, as JSON texts.
+#[derive(Default)]
+struct Delta<'a> {
+    text: Option<&'a str>,
+    /// A piece of a tool's input.
+    json: Option<&'a str>,
+}
+
+impl<'a> Delta<'a> {
+    fn scan(&mut self, scanner: &mut Scanner<'a>) -> Option<()> {
+        scanner.object(|scanner, name| {
+            let value = scanner.value()?;
+            match name {
+                "text" => self.text = Some(value),
+                "partial_json" => self.json = Some(value),
+                _ => {}
+            }
+            Some(())
+        })
     }
 }
 

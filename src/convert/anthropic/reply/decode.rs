@@ -128,7 +128,5 @@ impl<'a> Opening<'a> {
 
 /// The text of a JSON string, with a replacement character for half a character; empty if it is none.
 pub(in crate::convert::anthropic) fn text(value: &str) -> Cow<'_, str> {
-    json::string(value)
-        .or_else(|| json::lossy_string(value).map(Cow::Owned))
-        .unwrap_or_default()
+    json::lossy_string(value).unwrap_or_default()
 }

@@ -138,7 +138,7 @@ impl<'a> CallPiece<'a> {
 
 /// The text of a JSON string that is not empty, with a replacement character for half a character.
 pub(in crate::convert::openai) fn text(value: &str) -> Option<Cow<'_, str>> {
-    let text = json::string(value).or_else(|| json::lossy_string(value).map(Cow::Owned))?;
+    let text = json::lossy_string(value)?;
     (!text.is_empty()).then_some(text)
 }
 
