@@ -2,6 +2,7 @@
 //! array that leave every value as the text it was. It knows no protocol.
 
 mod fault;
+mod quoted;
 mod scan;
 mod walker;
 

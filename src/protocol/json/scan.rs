@@ -4,9 +4,9 @@
 //! Ours, since every event of every stream and every body is looked at: it allocates nothing, where serde_json keeps the
 //! brackets that are open in a buffer made for each value, and a value can be entered without being passed over first.
 
-use std::array;
-
 use smallvec::SmallVec;
+
+use super::quoted::closing_quote;
 
 /// A place in a text.
 #[derive(Debug, Clone, Copy)]
@@ -252,17 +252,9 @@ impl<'a> Scanner<'a> {
         if *bytes.get(self.at)? != b'"' {
             return None;
         }
-        let mut at = self.at + 1;
-        let mut has_escapes = false;
-        loop {
-            at += plain(bytes.get(at..)?)?;
-            if bytes.get(at) == Some(&b'"') {
-                self.at = at + 1;
-                return Some(has_escapes);
-            }
-            has_escapes = true;
-            at += escape(bytes.get(at + 1..)?)?;
-        }
+        let (end, has_escapes) = closing_quote(bytes, self.at + 1)?;
+        self.at = end + 1;
+        Some(has_escapes)
     }
 
     /// Passes the name of a member, and its colon.
@@ -270,73 +262,6 @@ impl<'a> Scanner<'a> {
         self.skip_blanks();
         self.skip_string()?;
         self.takes(b':').then_some(())
-    }
-}
-
-/// How many bytes stand before the next quote or backslash; `None`: there is neither, or a control character before it.
-fn plain(bytes: &[u8]) -> Option<usize> {
-    let at = find_special(bytes)?;
-    (*bytes.get(at)? >= 0x20).then_some(at)
-}
-
-/// The place of the first quote, backslash or control character. Names are mostly found by their first word; text is gone
-/// through by four at a time, which costs less than a search that has to be set out for anew behind each escape.
-fn find_special(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    if let Some(word) = bytes.first_chunk::<8>() {
-        if let Some(found) = place(special(u64::from_le_bytes(*word))) {
-            return Some(found);
-        }
-        at = 8;
-    }
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>) {
-        let (words, _) = block.as_chunks::<8>();
-        let marks: [u64; 4] = array::from_fn(|word| {
-            words
-                .get(word)
-                .map_or(0, |word| special(u64::from_le_bytes(*word)))
-        });
-        if marks != [0; 4] {
-            break;
-        }
-        at += block.len();
-    }
-    let (words, _) = bytes.get(at..)?.as_chunks::<8>();
-    for word in words {
-        if let Some(found) = place(special(u64::from_le_bytes(*word))) {
-            return Some(at + found);
-        }
-        at += word.len();
-    }
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let rest = bytes.get(at..)?.iter().position(is_special)?;
-    Some(at + rest)
-}
-
-/// Which byte of a word carries the lowest mark.
-fn place(marks: u64) -> Option<usize> {
-    (marks != 0).then_some(marks.trailing_zeros() as usize / 8)
-}
-
-/// The high bit of each byte that is a quote, a backslash or a control character, of eight at a time. What lies above the
-/// lowest may be wrong, since the subtractions borrow.
-fn special(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let below = |limit: u64, word: u64| word.wrapping_sub(ONES * limit) & !word;
-    let quote = below(1, word ^ (ONES * u64::from(b'"')));
-    let backslash = below(1, word ^ (ONES * u64::from(b'\\')));
-    (quote | backslash | below(0x20, word)) & (ONES * 0x80)
-}
-
-/// The length of an escape with its backslash, by what follows that.
-fn escape(bytes: &[u8]) -> Option<usize> {
-    match bytes.first()? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
-        b'u' => {
-            let digits = bytes.get(1..5)?;
-            digits.iter().all(u8::is_ascii_hexdigit).then_some(6)
-        }
-        _ => None,
     }
 }
 
