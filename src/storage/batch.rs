@@ -6,8 +6,10 @@ use super::row::{Content, row};
 use super::{Storage, StorageError};
 use crate::secret::Scrubber;
 
-/// Records of one transaction; also the most rows held besides their records.
+/// Records of one transaction at most.
 const RECORDS_PER_TRANSACTION: usize = 500;
+/// Bytes that the records of one transaction hold, but for the last of them: about what their rows hold besides.
+const BYTES_PER_TRANSACTION: usize = 2 * 1024 * 1024;
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -32,7 +34,10 @@ pub fn write(
         rejected: Vec::new(),
         error: None,
     };
-    for records in records.chunks(RECORDS_PER_TRANSACTION) {
+    let mut rest = records;
+    while !rest.is_empty() {
+        let (records, later) = rest.split_at(transaction(rest));
+        rest = later;
         let rows: Vec<_> = records
             .iter()
             .map(|record| row(record, content, scrubber))
@@ -52,4 +57,33 @@ pub fn write(
         }
     }
     outcome
+}
+
+/// How many of these records go into one transaction; at least the first.
+fn transaction(records: &[Record]) -> usize {
+    let mut bytes = 0;
+    let fitting = records.iter().take_while(|record| {
+        let fits = bytes < BYTES_PER_TRANSACTION;
+        bytes += record.weight();
+        fits
+    });
+    fitting.take(RECORDS_PER_TRANSACTION).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::record::tests::{body, record};
+
+    #[test]
+    fn a_transaction_is_bounded_by_records_and_by_bytes() {
+        let large = |_| Record {
+            request: Some(body(BYTES_PER_TRANSACTION)),
+            ..record("large")
+        };
+        assert_eq!(transaction(&[0, 1].map(large)), 1);
+        let small = vec![record("small"); RECORDS_PER_TRANSACTION + 1];
+        assert_eq!(transaction(&small), RECORDS_PER_TRANSACTION);
+        assert_eq!(transaction(&[record("small"), large(0), large(0)]), 2);
+    }
 }

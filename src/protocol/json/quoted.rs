@@ -33,7 +33,7 @@ fn search(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
                 b'\\' => has_escapes = true,
                 _ => return None,
             }
-            let next = place + escape(bytes.get(at + place + 1..)?)?;
+            let next = place + escape(bytes, at + place)?;
             if next >= BLOCK {
                 at += next;
                 continue 'blocks;
@@ -47,7 +47,7 @@ fn search(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
             b'"' => return Some((at, has_escapes)),
             b'\\' => {
                 has_escapes = true;
-                at += escape(bytes.get(at + 1..)?)?;
+                at += escape(bytes, at)?;
             }
             0..0x20 => return None,
             _ => at += 1,
@@ -72,12 +72,12 @@ fn block_marks(block: &[u8; BLOCK]) -> u64 {
     })
 }
 
-/// The length of an escape with its backslash, by what follows that.
-fn escape(bytes: &[u8]) -> Option<usize> {
-    match bytes.first()? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+/// The length of the escape whose backslash stands at `at`.
+fn escape(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at + 1)? {
+        b'n' | b'"' | b'\\' | b'/' | b'b' | b'f' | b'r' | b't' => Some(2),
         b'u' => {
-            let digits = bytes.get(1..5)?;
+            let digits = bytes.get(at + 2..at + 6)?;
             digits.iter().all(u8::is_ascii_hexdigit).then_some(6)
         }
         _ => None,
@@ -98,7 +98,7 @@ mod tests {
                 b'"' => return Some((at, has_escapes)),
                 b'\\' => {
                     has_escapes = true;
-                    at += escape(bytes.get(at + 1..)?)?;
+                    at += escape(bytes, at)?;
                 }
                 0..0x20 => return None,
                 _ => at += 1,
