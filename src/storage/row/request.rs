@@ -1,7 +1,5 @@
 //! The client's body as two columns: `parameters` and `messages`. Whatever it was, there is a result.
 
-use serde::de::IgnoredAny;
-
 use super::Content;
 use super::text::{Cleaner, cut_mark};
 use crate::config::settings::LogContent;
@@ -118,8 +116,9 @@ fn messages(
 
 /// Elements of a JSON array; none if it is something else.
 fn length(value: &str) -> Option<usize> {
-    let elements: Vec<IgnoredAny> = serde_json::from_str(value).ok()?;
-    Some(elements.len())
+    let mut count = 0;
+    json::elements(value, |_| count += 1).ok()?;
+    Some(count)
 }
 
 #[cfg(test)]
