@@ -20,6 +20,9 @@ use crate::secret::Scrubber;
 use crate::storage::record::{Answer, AttemptRecord, Record, RecordError};
 use crate::storage::row::{self, Content};
 
+/// To condense a larger body would hold up all that its worker serves; they are rare.
+const LARGEST_CONDENSED: usize = 1024 * 1024;
+
 /// A request under way.
 pub struct Exchange {
     record: Record,
@@ -180,7 +183,8 @@ impl Exchange {
     /// kept whole would each take new memory.
     pub fn condense(&mut self, content: Content, scrubber: &Scrubber) {
         let body = self.record.request.as_ref();
-        if body.is_some_and(|body| body.source().len() > content.max_bytes) {
+        let bytes = body.map_or(0, |body| body.source().len());
+        if bytes > content.max_bytes && bytes <= LARGEST_CONDENSED {
             row::condense(&mut self.record, content, scrubber);
         }
     }

@@ -69,12 +69,8 @@ pub struct Condensed {
     pub parameters: String,
     /// A JSON array, perhaps cut, or an object of counts.
     pub messages: Option<String>,
-}
-
-impl Condensed {
-    fn weight(&self) -> usize {
-        self.parameters.len() + length(self.messages.as_deref())
-    }
+    /// Bytes of the body.
+    pub body: usize,
 }
 
 /// The end of a request that failed.
@@ -194,32 +190,31 @@ impl Record {
                 .sum::<usize>()
             + self.error.as_ref().map_or(0, |error| error.message.len())
             + self.attempts.len() * size_of::<AttemptRecord>()
+            + (self.condensed.as_ref()).map_or(0, |kept| kept.parameters.len())
             + self.content_weight()
     }
 
     /// Bytes that `strip_content` frees.
     pub fn content_weight(&self) -> usize {
         self.request.as_ref().map_or(0, |body| body.source().len())
-            + self.condensed.as_ref().map_or(0, Condensed::weight)
+            + (self.condensed.as_ref()).map_or(0, |kept| length(kept.messages.as_deref()))
             + self.answer.weight()
     }
 
     /// Drops prompt and answer and remembers how long they were. Without content nothing changes.
     pub fn strip_content(&mut self) {
-        let messages = self
+        let condensed = self
             .condensed
             .as_mut()
-            .and_then(|kept| kept.messages.take());
+            .and_then(|kept| kept.messages.take().map(|_| kept.body));
         if self.request.is_none()
-            && messages.is_none()
+            && condensed.is_none()
             && matches!(self.answer, Answer::None | Answer::Stripped { .. })
         {
             return;
         }
-        let request = self
-            .request
-            .take()
-            .map_or(length(messages.as_deref()), |body| body.source().len());
+        let whole = self.request.take().map(|body| body.source().len());
+        let request = whole.or(condensed).unwrap_or_default();
         let answer = match std::mem::replace(&mut self.answer, Answer::None) {
             Answer::None | Answer::Stripped { .. } => 0,
             Answer::Whole(body) => body.len(),

@@ -2,24 +2,31 @@
 
 use std::thread;
 
+use actix_rt::task::spawn_blocking;
 use tokio::sync::oneshot;
 
-/// Does the work; `None`: it panicked, or the system gave no thread.
-pub(super) async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
+/// Does the work; `None`: it panicked. Where the system gives no thread, one of tokio's does it.
+pub(super) async fn aside<T, Work>(work: Work) -> Option<T>
+where
+    T: Send + 'static,
+    Work: FnOnce() -> T + Send + 'static,
+{
+    let (hand_over, handed) = oneshot::channel::<Work>();
     let (sender, receiver) = oneshot::channel();
     let thread = thread::Builder::new()
         .name("config".to_owned())
         .spawn(move || {
             give_way();
-            // Whoever waited for it may be gone.
-            let _ = sender.send(work());
+            if let Ok(work) = handed.blocking_recv() {
+                // Whoever waited for it may be gone.
+                let _ = sender.send(work());
+            }
         });
     if let Err(error) = thread {
-        tracing::error!(%error, "no thread for reading the configuration");
-        return None;
+        tracing::warn!(%error, "no thread of its own for reading the configuration");
+        return spawn_blocking(work).await.ok();
     }
+    let _ = hand_over.send(work);
     receiver.await.ok()
 }
 

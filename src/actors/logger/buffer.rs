@@ -97,8 +97,8 @@ impl LogBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::record::Answer;
     use crate::storage::record::tests::{body, record};
+    use crate::storage::record::{Answer, Condensed};
 
     fn heavy(bytes: usize) -> Record {
         Record {
@@ -146,6 +146,32 @@ mod tests {
             records.iter().map(Record::weight).sum::<usize>(),
             buffer.held()
         );
+    }
+
+    #[test]
+    fn a_condensed_record_gives_back_what_it_took() {
+        let condensed = || Record {
+            condensed: Some(Condensed {
+                parameters: "p".repeat(300),
+                messages: Some("m".repeat(1000)),
+                body: 5000,
+            }),
+            ..record("condensed")
+        };
+        let buffer = LogBuffer::new(2 * (condensed().weight() + 100));
+        buffer.push(condensed());
+        buffer.push(condensed());
+        assert_eq!((buffer.stripped(), buffer.dropped()), (1, 0));
+        let records = buffer.take();
+        let stripped = Answer::Stripped {
+            request: 5000,
+            answer: 0,
+        };
+        assert_eq!(records[1].answer, stripped);
+        let weight = records.iter().map(Record::weight).sum();
+        assert_eq!(buffer.held(), weight);
+        buffer.release(weight);
+        assert_eq!(buffer.held(), 0);
     }
 
     #[test]

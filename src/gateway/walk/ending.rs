@@ -28,8 +28,7 @@ impl Walk {
                 engagement.route.protocol,
             );
         }
-        let content = Content::from(&*self.gateway.settings);
-        self.exchange.condense(content, &self.catalog.scrubber);
+        self.condense();
         self.exchange.complete(whole.status);
         Answer::Whole(Whole {
             status: whole.status,
@@ -122,7 +121,14 @@ impl Walk {
                 soonest,
             })
         };
+        self.condense();
         self.exchange.unanswered(&why);
         Answer::None(why)
+    }
+
+    /// Nobody needs the body any more but its row.
+    fn condense(&mut self) {
+        let content = Content::from(&*self.gateway.settings);
+        self.exchange.condense(content, &self.catalog.scrubber);
     }
 }

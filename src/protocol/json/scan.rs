@@ -32,7 +32,8 @@ impl<'a> Scanner<'a> {
         Self::bounded(text, usize::MAX)
     }
 
-    /// A scanner that stops where there are more lists and commas than this, which is to say members and elements.
+    /// A scanner that stops where there are more lists and commas than this, which is to say members and elements, as far as
+    /// it passes them by [`Self::value`] and [`Self::counts`].
     pub(super) fn bounded(text: &'a str, left: usize) -> Self {
         Self {
             text,
@@ -85,7 +86,7 @@ impl<'a> Scanner<'a> {
         self.takes(b':').then_some(name)
     }
 
-    /// Passes an object, whose values `take` has to pass.
+    /// Passes an object, whose values `take` has to pass. It is told names as they are spelled.
     pub(in crate::protocol) fn object(
         &mut self,
         mut take: impl FnMut(&mut Self, &str) -> Option<()>,

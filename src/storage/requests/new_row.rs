@@ -1,7 +1,7 @@
 //! The insert of a row that is not there yet, for diesel to prepare once for the life of a connection.
 //!
-//! Spelt out here, since diesel's own insert statement walks its columns seven times for each row: 18,000 instructions
-//! where this takes 3,000. One row for each statement, and nothing about conflicts: to prepare one statement for many rows
+//! Spelt out here, since diesel's own insert statement walks its columns several times for each row (figures:
+//! `docs/performance.md`). One row for each statement, and nothing about conflicts: to prepare one statement for many rows
 //! costs more than to run it.
 
 use diesel::prelude::*;

@@ -25,10 +25,11 @@ const TEXTS: [&str; 4] = ["prediction", "prompt", "input", "instructions"];
 
 /// The two columns.
 pub(super) fn read(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> Condensed {
+    let is_full = content.mode == LogContent::Full;
     if let Some(condensed) = &record.condensed {
         let mut condensed = condensed.clone();
         if let (None, Answer::Stripped { request, .. }) = (&condensed.messages, &record.answer) {
-            condensed.messages = Some(cut_mark(*request));
+            condensed.messages = Some(cut_mark(*request)).filter(|_| is_full);
         }
         return condensed;
     }
@@ -36,6 +37,7 @@ pub(super) fn read(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> 
         return Condensed {
             parameters: cleaner.clean(parameters(body, content.mode), usize::MAX),
             messages: messages(body, record.protocol, content, cleaner),
+            body: body.source().len(),
         };
     }
     let stripped = match record.answer {
@@ -44,7 +46,8 @@ pub(super) fn read(record: &Record, content: Content, cleaner: &Cleaner<'_>) -> 
     };
     Condensed {
         parameters: "{}".to_owned(),
-        messages: stripped.filter(|_| content.mode == LogContent::Full),
+        messages: stripped.filter(|_| is_full),
+        body: 0,
     }
 }
 
