@@ -173,7 +173,7 @@ pub fn attempts(response: &mut HttpResponse, attempts: usize) {
     }
 }
 
-/// A number, in one allocation where `HeaderValue::from` makes three.
+/// A number, in one allocation where `HeaderValue::from` makes two.
 pub fn number(number: u64) -> HeaderValue {
     let mut digits = itoa::Buffer::new();
     HeaderValue::from_str(digits.format(number)).unwrap_or_else(|_| HeaderValue::from(number))

@@ -113,7 +113,11 @@ fn every_column_is_filled_from_the_record() {
         cache_write_tokens: Some(1),
         reasoning_tokens: Some(2),
         first_token_ms: Some(45),
-        attempts: attempts::json(&record.attempts),
+        attempts: concat!(
+            r#"[{"route":"1","provider":"openai","model":"gpt-x","protocol":"openai","key":"KEY_1","status":200,"outcome":"success","ms":321,"first_token_ms":null,"usage":null},"#,
+            r#"{"route":"1","provider":"openai","model":"gpt-x","protocol":"openai","key":"KEY_2","status":200,"outcome":"success","ms":321,"first_token_ms":null,"usage":null}]"#
+        )
+        .to_owned(),
         loss: text("top_k dropped"),
     };
     assert_eq!(row(&record, FULL, &scrubber()), expected);
