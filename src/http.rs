@@ -6,6 +6,7 @@ pub mod caller;
 pub mod chat;
 pub mod cors;
 pub mod count;
+pub mod edge;
 pub mod health;
 mod held;
 pub mod identity;

@@ -7,11 +7,9 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use tracing_actix_web::TracingLogger;
 
-use crate::http::span::RequestSpan;
 use crate::http::worker::{Shared, Worker};
-use crate::http::{self, cors, identity, unread, version};
+use crate::http::{self, cors, edge, span};
 
 /// A client's head must be there within this.
 const HEAD: Duration = Duration::from_secs(15);
@@ -37,10 +35,8 @@ pub(super) fn start(shared: Shared, listener: TcpListener) -> std::io::Result<Se
             .service(cors::pages(&shared.settings.cors_origins))
             .configure(http::routes)
             .default_service(web::to(http::not_found))
-            .wrap(from_fn(identity::stamp))
-            .wrap(TracingLogger::<RequestSpan>::new())
-            .wrap(from_fn(version::without_chunks))
-            .wrap(from_fn(unread::hold))
+            .wrap(span::shown())
+            .wrap(from_fn(edge::pass))
     })
     .on_connect(move |socket, _| give_up_after(stall, socket))
     .workers(workers)

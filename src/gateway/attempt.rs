@@ -56,7 +56,9 @@ impl Engagement {
     /// Tells the pool what the head of a success says is left for the key.
     pub(super) fn learn(&self, response: &Response, max_cooldown: Duration) {
         let headers = response.headers();
-        let tells = |name: &HeaderName| name.as_str().contains("ratelimit");
+        let tells = |name: &HeaderName| {
+            memchr::memmem::find(name.as_str().as_bytes(), b"ratelimit").is_some()
+        };
         if !response.status().is_success() || !headers.keys().any(tells) {
             return;
         }

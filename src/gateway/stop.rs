@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// The stop flag of the process, shared by everything that has to end. Cheap to clone.
 #[derive(Clone, Default)]
@@ -17,6 +17,14 @@ impl Stop {
     /// A stop that has not begun.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same stop for one worker, whose requests then wait for it without touching what other workers' requests touch.
+    pub fn for_worker(&self) -> Self {
+        Self {
+            ended: self.ended.child_token(),
+            ..self.clone()
+        }
     }
 
     /// The first stage: readiness says no, running requests may finish.
@@ -35,8 +43,8 @@ impl Stop {
     }
 
     /// Resolves when the second stage begins.
-    pub fn ended(&self) -> WaitForCancellationFutureOwned {
-        self.ended.clone().cancelled_owned()
+    pub fn ended(&self) -> WaitForCancellationFuture<'_> {
+        self.ended.cancelled()
     }
 
     /// Whether the second stage has begun.
@@ -76,5 +84,17 @@ mod tests {
         assert_eq!((before, stop.live()), (0, 1));
         drop(guard);
         assert_eq!(stop.live(), 0);
+    }
+
+    #[test]
+    fn a_worker_hears_of_the_stop_and_its_requests_are_counted() {
+        let stop = Stop::new();
+        let of_worker = stop.for_worker();
+        let (_guard, _) = of_worker.enter();
+        assert_eq!(stop.live(), 1);
+        stop.drain();
+        assert!(of_worker.is_draining() && !of_worker.has_ended());
+        stop.end();
+        assert!(of_worker.has_ended());
     }
 }

@@ -117,7 +117,8 @@ impl Walk {
     }
 
     pub(super) async fn run(mut self: Box<Self>) -> Ending {
-        let stopped = self.gateway.stop.ended();
+        let gateway = Rc::clone(&self.gateway);
+        let stopped = gateway.stop.ended();
         let reached = tokio::select! {
             // The stop first: a stream that arrived after it would have nobody to end it.
             biased;

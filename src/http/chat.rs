@@ -1,5 +1,6 @@
 //! Chat completions and messages: the order of judgement, then the gateway, then the answer as HTTP.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -24,15 +25,15 @@ const RESERVED_ANSWER: u64 = 1000;
 /// Bytes of a prompt that are reserved as one token.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// `POST` to a path of [`Surface`].
-pub async fn answer(
+/// `POST` to a path of [`Surface`]. Boxed, because actix would copy it on its way to where it is polled.
+pub fn answer(
     surface: web::Data<Surface>,
     caller: Caller,
     request: HttpRequest,
     payload: web::Payload,
     worker: web::Data<Worker>,
-) -> HttpResponse {
-    serve(**surface, caller, request, payload, worker).await
+) -> Pin<Box<impl Future<Output = HttpResponse>>> {
+    Box::pin(serve(**surface, caller, request, payload, worker))
 }
 
 async fn serve(

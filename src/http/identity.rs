@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::middleware::Next;
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpMessage as _, HttpRequest};
 use uuid::Uuid;
 
@@ -17,7 +15,7 @@ const LONGEST: usize = 128;
 #[derive(Clone)]
 pub struct RequestId(pub Arc<str>);
 
-/// The id of a request, as the root span gave it.
+/// The id of a request that has one.
 pub fn request_id(request: &HttpRequest) -> Arc<str> {
     let extensions = request.extensions();
     extensions
@@ -50,22 +48,30 @@ fn is_decent(id: &str) -> bool {
     !id.is_empty() && id.len() <= LONGEST && id.bytes().all(allowed)
 }
 
-/// Middleware: the id goes on every answer, on messages under Anthropic's name too.
-pub async fn stamp<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let id = assign(&request);
-    let on_messages = super::is_messages(request.match_info().as_str());
-    let mut response = next.call(request).await?;
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        let headers = response.headers_mut();
-        if on_messages {
-            headers.insert(REQUEST_ID, value.clone());
+/// What an answer is stamped with: the id, on messages under Anthropic's name too.
+pub struct Stamp {
+    id: Arc<str>,
+    on_messages: bool,
+}
+
+impl Stamp {
+    /// That of a request, which gets its id here.
+    pub fn of(request: &ServiceRequest) -> Self {
+        Self {
+            id: assign(request),
+            on_messages: super::is_messages(request.match_info().as_str()),
         }
-        headers.insert(X_REQUEST_ID, value);
     }
-    Ok(response)
+
+    /// Puts it on the answer.
+    pub fn put_on(&self, headers: &mut HeaderMap) {
+        if let Ok(value) = HeaderValue::from_str(&self.id) {
+            if self.on_messages {
+                headers.insert(REQUEST_ID, value.clone());
+            }
+            headers.insert(X_REQUEST_ID, value);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub fn write(headers: &mut HeaderMap, protocol: Protocol, gauges: &Gauges, now: 
         let [limit, remaining, until] = names;
         headers.insert(limit, number(gauge.limit));
         headers.insert(remaining, number(gauge.remaining));
-        if let Ok(value) = HeaderValue::from_str(&reset(protocol, gauge, now)) {
+        if let Ok(value) = HeaderValue::try_from(reset(protocol, gauge, now)) {
             headers.insert(until, value);
         }
     }
@@ -66,14 +66,23 @@ fn reset(protocol: Protocol, gauge: &Gauge, now: SystemTime) -> String {
     }
 }
 
+/// Without `format!`, which costs every answer as much as all other headers of limits together.
 fn go_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let millis = duration.subsec_millis();
+    let mut digits = itoa::Buffer::new();
     match (seconds / 60, seconds % 60) {
-        (0, 0) => format!("{millis}ms"),
-        (0, seconds) if millis == 0 => format!("{seconds}s"),
-        (0, seconds) => format!("{seconds}.{millis:03}s"),
-        (minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (0, 0) => [digits.format(millis), "ms"].concat(),
+        (0, seconds) if millis == 0 => [digits.format(seconds), "s"].concat(),
+        (0, seconds) => {
+            let mut padded = itoa::Buffer::new();
+            let millis = padded.format(1000 + millis).get(1..).unwrap_or_default();
+            [digits.format(seconds), ".", millis, "s"].concat()
+        }
+        (minutes, seconds) => {
+            let mut rest = itoa::Buffer::new();
+            [digits.format(minutes), "m", rest.format(seconds), "s"].concat()
+        }
     }
 }
 
@@ -86,6 +95,8 @@ mod tests {
         for (millis, text) in [
             (20, "20ms"),
             (1000, "1s"),
+            (1042, "1.042s"),
+            (11_111, "11.111s"),
             (1500, "1.500s"),
             (60_000, "1m0s"),
         ] {

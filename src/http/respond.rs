@@ -159,7 +159,7 @@ fn shortened(loss: &str) -> String {
 
 /// Tells who answers.
 pub fn route(response: &mut HttpResponseBuilder, route: &Route) {
-    let name = format!("{}/{}", route.provider.name, route.model);
+    let name = [&*route.provider.name, "/", &*route.model].concat();
     if let Ok(value) = HeaderValue::try_from(name) {
         response.insert_header((MODEL, value));
     }

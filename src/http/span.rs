@@ -2,9 +2,11 @@
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use tracing::Span;
+use actix_web::middleware::Condition;
 use tracing::field::Empty;
-use tracing_actix_web::RootSpanBuilder;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Span};
+use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 
 use super::identity;
 
@@ -12,6 +14,12 @@ use super::identity;
 ///
 /// At `debug`, because lines about a request name it themselves: no request pays for a span that nobody reads.
 pub struct RequestSpan;
+
+/// The middleware that opens it, where the process log can show it.
+pub fn shown() -> Condition<TracingLogger<RequestSpan>> {
+    let is_shown = LevelFilter::current() >= Level::DEBUG;
+    Condition::new(is_shown, TracingLogger::new())
+}
 
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {

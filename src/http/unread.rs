@@ -11,30 +11,38 @@ use actix_web::HttpMessage as _;
 use actix_web::body::{BodySize, BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::middleware::Next;
 use bytes::Bytes;
 use futures_core::Stream;
 
-/// Middleware: the body of a chunked request lives as long as that of its answer. Where a length is given, actix
-/// closes by itself.
-pub async fn hold<B: MessageBody + 'static>(
-    mut request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+/// A second hold on the body of a chunked request. Where a length is given, actix closes by itself.
+pub fn hold(request: &mut ServiceRequest) -> Option<Held> {
     if !request.chunked().unwrap_or(false) {
-        return Ok(next.call(request).await?.map_into_left_body());
+        return None;
     }
     let payload = Shared(Rc::new(RefCell::new(request.take_payload())));
     let held = Shared(Rc::clone(&payload.0));
     request.set_payload(Payload::Stream {
         payload: Box::pin(payload),
     });
-    let response = next.call(request).await?.map_into_boxed_body();
-    Ok(response.map_body(|_, body| {
+    Some(Held(held))
+}
+
+/// Has the held body live as long as that of the answer.
+pub fn keep<B: MessageBody + 'static>(
+    held: Option<Held>,
+    response: ServiceResponse<B>,
+) -> ServiceResponse<EitherBody<B>> {
+    let Some(held) = held else {
+        return response.map_into_left_body();
+    };
+    response.map_into_boxed_body().map_body(|_, body| {
         let body = Holding { body, _held: held };
         EitherBody::right(BoxBody::new(body))
-    }))
+    })
 }
+
+/// The body of a request, held until its answer has gone out.
+pub struct Held(#[expect(dead_code, reason = "held, not read")] Shared);
 
 /// A request's body that has two owners, of whom one reads.
 struct Shared(Rc<RefCell<Payload>>);
@@ -50,7 +58,7 @@ impl Stream for Shared {
 /// The body of an answer, and that of its request.
 struct Holding {
     body: BoxBody,
-    _held: Shared,
+    _held: Held,
 }
 
 impl MessageBody for Holding {

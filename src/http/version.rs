@@ -3,20 +3,17 @@
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{ConnectionType, Version};
-use actix_web::middleware::Next;
 
-/// Middleware: no chunks for a client that cannot read them.
-pub async fn without_chunks<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let is_old = request.version() < Version::HTTP_11;
-    let mut response = next.call(request).await?;
-    let response_body = response.response().body();
-    if is_old && response_body.size() == BodySize::Stream {
+/// Whether the client of a request cannot read chunks.
+pub fn knows_no_chunks(request: &ServiceRequest) -> bool {
+    request.version() < Version::HTTP_11
+}
+
+/// Ends a stream with its connection.
+pub fn without_chunks<B: MessageBody>(response: &mut ServiceResponse<B>) {
+    if response.response().body().size() == BodySize::Stream {
         let head = response.response_mut().head_mut();
         head.no_chunking(true);
         head.set_connection_type(ConnectionType::Close);
     }
-    Ok(response)
 }

@@ -55,6 +55,10 @@ pub struct Worker {
 impl Worker {
     /// Made on the worker's thread: awc clients and shells stay there.
     pub fn start(shared: Shared) -> Self {
+        let shared = Shared {
+            stop: shared.stop.for_worker(),
+            ..shared
+        };
         let gateway = Gateway {
             settings: Arc::clone(&shared.settings),
             clients: Clients::default(),

@@ -95,7 +95,7 @@ impl RawObject {
             let mut same = self
                 .members
                 .iter()
-                .filter(|member| self.name(member) == *name);
+                .filter(|member| self.is_named(member, name));
             same.next().is_some() && same.next().is_some()
         })
     }
@@ -112,7 +112,21 @@ impl RawObject {
 
     fn find(&self, name: &str) -> Option<(usize, &Member)> {
         let members = self.members.iter().enumerate();
-        members.rev().find(|(_, member)| self.name(member) == name)
+        members
+            .rev()
+            .find(|(_, member)| self.is_named(member, name))
+    }
+
+    fn is_named(&self, member: &Member, name: &str) -> bool {
+        match &member.name {
+            // Most differ in length already.
+            Name::Plain(range) if range.len() != name.len() => false,
+            Name::Plain(range) => {
+                let bytes = self.source.as_bytes().get(range.clone());
+                bytes == Some(name.as_bytes())
+            }
+            Name::Decoded(decoded) => **decoded == *name,
+        }
     }
 
     fn name<'a>(&'a self, member: &'a Member) -> &'a str {

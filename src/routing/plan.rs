@@ -71,6 +71,12 @@ pub fn plan(catalog: &Catalog, model: &str) -> Option<Plan> {
         routes: Vec::new(),
         skipped: Vec::new(),
     };
+    if model.fallbacks.is_empty() {
+        for route in &model.routes {
+            plan.add(model, route);
+        }
+        return Some(plan);
+    }
     let mut expanded = HashSet::new();
     let mut waiting = vec![model];
     while let Some(next) = waiting.pop() {

@@ -221,13 +221,20 @@ fn write_headers(headers: &mut HeaderMap, call: &Call<'_>) -> Result<(), SendFau
     if let Some(key) = &call.forwarded.idempotency_key {
         headers.insert(HeaderName::from_static("idempotency-key"), key.clone());
     }
-    let credential = provider
-        .auth_format
-        .replace("{api_key}", call.key.secret.expose());
+    let credential = credential(&provider.auth_format, call.key.secret.expose());
     let (name, mut value) = pair(&provider.auth_header, &credential, "key")?;
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())
+}
+
+/// The key as the provider wants it shown; nearly always it stands at the end.
+fn credential(format: &str, secret: &str) -> String {
+    const KEY: &str = "{api_key}";
+    match format.strip_suffix(KEY) {
+        Some(before) if !before.contains('{') => [before, secret].concat(),
+        _ => format.replace(KEY, secret),
+    }
 }
 
 fn pair(name: &str, value: &str, what: &str) -> Result<(HeaderName, HeaderValue), SendFault> {
