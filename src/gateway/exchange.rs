@@ -343,7 +343,8 @@ impl Drop for Exchange {
         }
         self.settle();
         self.report();
-        let record = std::mem::replace(&mut self.record, Record::blank());
+        let mut record = std::mem::replace(&mut self.record, Record::blank());
+        record.detach();
         self.buffer.push(record);
     }
 }

@@ -105,6 +105,15 @@ impl RawObject {
         self.source.as_bytes()
     }
 
+    /// The same object over bytes of its own, so that whatever it was read into can be used again.
+    pub fn detached(self) -> Self {
+        let text: &str = &self.source;
+        Self {
+            source: ByteString::from(text),
+            members: self.members,
+        }
+    }
+
     /// Begins an edit; nothing is copied before it is finished.
     pub fn edit(&self) -> Edit<'_> {
         Edit::new(self)

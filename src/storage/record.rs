@@ -13,6 +13,9 @@ use crate::error::CLIENT_LEFT;
 use crate::protocol::Protocol;
 use crate::protocol::raw::RawObject;
 
+/// Larger bodies have nearly whole buffers for themselves.
+const LARGEST_DETACHED: usize = 8 * 1024;
+
 /// One request, before its content is decoded, scrubbed and cut.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -201,6 +204,22 @@ impl Record {
             + self.answer.weight()
     }
 
+    /// Copies small bodies out of the buffers that they were read into. Records wait to be written: buffers that wait with
+    /// them are replaced by new memory for each request, which costs more than the copy.
+    pub fn detach(&mut self) {
+        if let Some(body) = self
+            .request
+            .take_if(|body| body.source().len() <= LARGEST_DETACHED)
+        {
+            self.request = Some(body.detached());
+        }
+        if let Answer::Whole(body) = &mut self.answer
+            && body.len() <= LARGEST_DETACHED
+        {
+            *body = Bytes::copy_from_slice(body);
+        }
+    }
+
     /// Drops prompt and answer and remembers how long they were. Without content nothing changes.
     pub fn strip_content(&mut self) {
         let condensed = self
@@ -294,6 +313,29 @@ pub(crate) mod tests {
         assert_eq!(record.weight(), empty);
         record.strip_content();
         assert_eq!(record.answer, stripped);
+    }
+
+    #[test]
+    fn a_detached_record_holds_no_buffer_but_large_ones() {
+        for (bytes, is_shared) in [(100, false), (LARGEST_DETACHED + 1, true)] {
+            let read = body(bytes);
+            let answer = Bytes::from(vec![b'a'; bytes]);
+            let mut record = Record {
+                request: Some(read.clone()),
+                answer: Answer::Whole(answer.clone()),
+                ..record("r")
+            };
+            record.detach();
+            let kept = record.request.unwrap();
+            assert_eq!(kept.source(), read.source());
+            assert_eq!(kept.get("prompt"), read.get("prompt"));
+            assert_eq!(kept.source().as_ptr() == read.source().as_ptr(), is_shared);
+            let Answer::Whole(kept) = record.answer else {
+                panic!("the answer is gone");
+            };
+            assert_eq!(kept, answer);
+            assert_eq!(kept.as_ptr() == answer.as_ptr(), is_shared);
+        }
     }
 
     #[test]
