@@ -359,6 +359,10 @@ pub fn integer(value: &str) -> Option<Option<u64>> {
 
 /// The text as a JSON string.
 pub fn quote(text: &str) -> String {
+    let is_plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\');
+    if text.bytes().all(is_plain) {
+        return ["\"", text, "\""].concat();
+    }
     // A text cannot fail to be written.
     serde_json::to_string(text).unwrap_or_default()
 }

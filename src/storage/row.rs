@@ -198,10 +198,16 @@ fn integer(count: u64) -> i64 {
 
 pub(super) fn hexadecimal(digest: &Digest) -> String {
     let mut text = String::with_capacity(2 * digest.len());
-    for byte in digest {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or_default());
+    let digit = |nibble: u8| {
+        if nibble < 10 {
+            b'0' + nibble
+        } else {
+            b'a' - 10 + nibble
         }
+    };
+    for byte in digest {
+        text.push(char::from(digit(byte >> 4)));
+        text.push(char::from(digit(byte & 15)));
     }
     text
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::error::ParseError;
+use awc::SendClientRequest;
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use awc::http::{StatusCode, Version};
@@ -77,13 +78,16 @@ pub struct SendFault {
 ///
 /// A pooled connection that dies before any byte of an answer says nothing about the upstream: the call is repeated
 /// once on a fresh connection.
-pub async fn send(clients: &Clients, call: Call<'_>) -> Result<Response, SendFault> {
+pub fn send<'a>(
+    clients: &'a Clients,
+    call: Call<'a>,
+) -> impl Future<Output = Result<Response, SendFault>> {
     let url = if call.streaming {
         &call.route.stream_url
     } else {
         &call.route.url
     };
-    send_to(clients, url, call).await
+    send_to(clients, url, call)
 }
 
 /// The same to another address of the route's provider.
@@ -144,10 +148,8 @@ impl Trouble {
 }
 
 async fn attempt(client: &awc::Client, url: &str, call: &Call<'_>) -> Result<Response, Trouble> {
-    let mut request = client.post(url);
-    write_headers(request.headers_mut(), call).map_err(Trouble::Unsendable)?;
     let began = Instant::now();
-    let sending = request.send_body(Slices(call.body.clone()));
+    let sending = sending(client, url, call).map_err(Trouble::Unsendable)?;
     let sending = timeout_at(call.deadline.0, errands::unrun(sending));
     let (outcome, happened) = socket::noting(sending).await;
     match outcome {
@@ -166,6 +168,17 @@ async fn attempt(client: &awc::Client, url: &str, call: &Call<'_>) -> Result<Res
         }
         Ok(Err(error)) => Err(Trouble::Failed(error)),
     }
+}
+
+/// Not in the future above, which would keep awc's builder of requests as long as it waits.
+fn sending(
+    client: &awc::Client,
+    url: &str,
+    call: &Call<'_>,
+) -> Result<SendClientRequest, SendFault> {
+    let mut request = client.post(url);
+    write_headers(request.headers_mut(), call)?;
+    Ok(request.send_body(Slices(call.body.clone())))
 }
 
 /// awc takes a head without length for an answer without body and puts its connection back into the pool, although a
@@ -242,7 +255,11 @@ fn pair(name: &str, value: &str, what: &str) -> Result<(HeaderName, HeaderValue)
         kind: FaultKind::Connect,
         message: format!("{what} `{name}` cannot be sent as a header"),
     };
-    let header_name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| fault())?;
+    let header_name = if name.eq_ignore_ascii_case("authorization") {
+        header::AUTHORIZATION
+    } else {
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| fault())?
+    };
     let header_value = HeaderValue::from_str(value).map_err(|_| fault())?;
     Ok((header_name, header_value))
 }

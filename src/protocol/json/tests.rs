@@ -175,3 +175,23 @@ fn empty_values_are_seen_through_white_space() {
         assert!(!is_empty(full), "{full}");
     }
 }
+
+#[test]
+fn a_text_is_quoted_as_json_wants_it() {
+    for text in [
+        "",
+        "model",
+        "größe 😀",
+        "a\"b",
+        "a\\b",
+        "\u{0}",
+        "line\n",
+        "\u{7f}\u{2028}",
+    ] {
+        assert_eq!(
+            quote(text),
+            serde_json::to_string(text).unwrap(),
+            "{text:?}"
+        );
+    }
+}

@@ -46,7 +46,11 @@ impl Collected {
     fn read(&mut self, text: &str) {
         let mut scanner = Scanner::new(text);
         let _ = scanner.object(|scanner, name| match name {
-            "choices" => scanner.array(|scanner| self.read_choice(scanner)),
+            "choices" => {
+                let _ = scanner.array(|scanner| self.read_choice(scanner));
+                // Nothing that comes after them is text.
+                None
+            }
             _ => scanner.value().map(drop),
         });
     }
@@ -73,18 +77,23 @@ impl Collected {
     }
 
     fn read_message(&mut self, message: &str) {
-        let _ = json::members(message, |name, value| match &*name {
-            "content" => self.answer.push(value),
-            "refusal" => self.refusal.push(value),
-            "tool_calls" => {
-                let mut position = 0;
-                let _ = json::elements(value, |call| {
-                    self.read_call(position, call);
-                    position += 1;
-                });
+        let mut scanner = Scanner::new(message);
+        let _ = scanner.object(|scanner, name| {
+            let value = scanner.value()?;
+            match name {
+                "content" => self.answer.push(value),
+                "refusal" => self.refusal.push(value),
+                "tool_calls" => {
+                    let mut position = 0;
+                    let _ = json::elements(value, |call| {
+                        self.read_call(position, call);
+                        position += 1;
+                    });
+                }
+                "function_call" => self.read_function(0, value),
+                _ => {}
             }
-            "function_call" => self.read_function(0, value),
-            _ => {}
+            Some(())
         });
     }
 
