@@ -120,7 +120,7 @@ pub const SCENARIOS: [(&str, Scenario); 17] = {
         ("idle streams, 1000", Scenario::Idle { streams: 1000 }),
         ("idle streams, 5000", Scenario::Idle { streams: 5000 }),
         ("cold start", Scenario::ColdStart),
-        ("growth: plain, 16 connections", plain(16)),
+        ("growth, 16 connections", plain(16)),
         ("reload among 10,000 models", Scenario::Reload),
         ("overload, 200 % of what is admitted", Scenario::Overload),
         (
