@@ -20,7 +20,7 @@ use crate::routing::plan::Plan;
 pub struct Registry {
     ledger: Arc<Ledger>,
     pools: RefCell<HashMap<String, Shell>>,
-    limiter: RefCell<Option<Addr<RateLimiterShell>>>,
+    limiter: RefCell<Option<Rc<Addr<RateLimiterShell>>>>,
     /// The ledger's retirements when the pools were looked through last.
     retirements: Cell<u64>,
     /// Moved to another thread it would hand out addresses that are slow to reach.
@@ -28,7 +28,7 @@ pub struct Registry {
 }
 
 struct Shell {
-    address: Addr<KeyPoolShell>,
+    address: Rc<Addr<KeyPoolShell>>,
     ring: Arc<Ring>,
 }
 
@@ -44,21 +44,22 @@ impl Registry {
         }
     }
 
-    /// This worker's shell of a provider's key pool.
-    pub fn pool(&self, provider: &str) -> Addr<KeyPoolShell> {
+    /// This worker's shell of a provider's key pool. Shared, because actix allocates for each copy of an address.
+    pub fn pool(&self, provider: &str) -> Rc<Addr<KeyPoolShell>> {
         let mut pools = self.pools.borrow_mut();
         let retirements = self.ledger.retirements();
         if self.retirements.replace(retirements) != retirements {
             pools.retain(|_, shell| !shell.ring.is_retired());
         }
         match pools.get(provider) {
-            Some(shell) if shell.address.connected() => shell.address.clone(),
+            Some(shell) if shell.address.connected() => Rc::clone(&shell.address),
             _ => {
                 let ring = self.ledger.ring(provider);
                 let ledger = Arc::clone(&self.ledger);
-                let address = KeyPoolShell::new(ledger, provider, Arc::clone(&ring)).start();
+                let shell = KeyPoolShell::new(ledger, provider, Arc::clone(&ring));
+                let address = Rc::new(shell.start());
                 let shell = Shell {
-                    address: address.clone(),
+                    address: Rc::clone(&address),
                     ring,
                 };
                 pools.insert(provider.to_owned(), shell);
@@ -73,13 +74,14 @@ impl Registry {
     }
 
     /// This worker's shell of the rate limiter.
-    pub fn limiter(&self) -> Addr<RateLimiterShell> {
+    pub fn limiter(&self) -> Rc<Addr<RateLimiterShell>> {
         let mut limiter = self.limiter.borrow_mut();
         match limiter.as_ref().filter(|limiter| limiter.connected()) {
-            Some(limiter) => limiter.clone(),
-            None => limiter
-                .insert(RateLimiterShell::new(Arc::clone(&self.ledger)).start())
-                .clone(),
+            Some(limiter) => Rc::clone(limiter),
+            None => {
+                let shell = RateLimiterShell::new(Arc::clone(&self.ledger));
+                Rc::clone(limiter.insert(Rc::new(shell.start())))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod refused;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -39,7 +40,7 @@ pub(super) const ERROR_LIMIT: usize = 1024 * 1024;
 /// A key at work on a route; tells the pool how it went.
 pub(super) struct Engagement {
     pub(super) lease: Lease,
-    pub(super) pool: Addr<KeyPoolShell>,
+    pub(super) pool: Rc<Addr<KeyPoolShell>>,
     pub(super) route: std::sync::Arc<Route>,
     /// What the route's record notes of it.
     pub(super) call: RouteCall,

@@ -1,6 +1,7 @@
 //! What the gateway asks the key pools. Their shells run on this very thread: one answers or is gone, so that no time limit
 //! is set.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::Addr;
@@ -21,7 +22,7 @@ impl Gateway {
         &self,
         route: &Arc<Route>,
         choice: Choice,
-    ) -> Result<(Addr<KeyPoolShell>, Lease), Resting> {
+    ) -> Result<(Rc<Addr<KeyPoolShell>>, Lease), Resting> {
         let pool = self.registry.pool(&route.provider.name);
         let question = Acquire {
             route: Arc::clone(route),
