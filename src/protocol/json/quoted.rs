@@ -42,6 +42,20 @@ fn search(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
         }
         at += BLOCK;
     }
+    while let Some(part) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
+        match marks(part) {
+            0 => at += part.len(),
+            marks => {
+                at += marks.trailing_zeros() as usize;
+                match bytes.get(at)? {
+                    b'"' => return Some((at, has_escapes)),
+                    b'\\' => has_escapes = true,
+                    _ => return None,
+                }
+                at += escape(bytes, at)?;
+            }
+        }
+    }
     by_bytes(bytes, at, has_escapes)
 }
 

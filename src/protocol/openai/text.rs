@@ -59,26 +59,31 @@ impl Collected {
         if !scanner.is_at_object() {
             return scanner.value().map(drop);
         }
-        let (mut index, mut message) = (0, "");
+        let mut index = None;
+        let mut unread = None;
         scanner.object(|scanner, name| {
-            let value = scanner.value()?;
             match name {
-                "index" => index = json::count(value).unwrap_or(0),
+                "index" => index = Some(json::count(scanner.value()?).unwrap_or(0)),
                 // Some upstreams stream a whole message.
-                "delta" | "message" if value.starts_with('{') => message = value,
-                _ => {}
+                "delta" | "message" if scanner.is_at_object() => {
+                    // Nearly always told by now.
+                    if index == Some(0) {
+                        return self.read_message(scanner);
+                    }
+                    unread = Some(scanner.value()?);
+                }
+                _ => drop(scanner.value()?),
             }
             Some(())
         })?;
-        if index == 0 {
-            self.read_message(message);
+        if let Some(message) = unread.filter(|_| index.unwrap_or(0) == 0) {
+            self.read_message(&mut Scanner::new(message))?;
         }
         Some(())
     }
 
-    fn read_message(&mut self, message: &str) {
-        let mut scanner = Scanner::new(message);
-        let _ = scanner.object(|scanner, name| {
+    fn read_message(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+        scanner.object(|scanner, name| {
             let value = scanner.value()?;
             match name {
                 "content" => self.answer.push(value),
@@ -94,7 +99,7 @@ impl Collected {
                 _ => {}
             }
             Some(())
-        });
+        })
     }
 
     /// Pieces of a call have its `index`; the calls of a whole answer have none, but a place.
