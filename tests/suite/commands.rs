@@ -43,6 +43,23 @@ fn help_and_version_are_no_failures_and_nonsense_is_bad_usage() {
     assert_eq!(model_proxy(["serve", "--nonsense"]).run().code(), 64);
 }
 
+/// The linker puts its `malloc` before glibc's without a word, so it could be left out without one.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_comes_from_mimalloc() {
+    let told = model_proxy(["--version"])
+        .env("MIMALLOC_SHOW_STATS", "1")
+        .run();
+    let pages = told.printed.lines().find_map(|line| {
+        let (name, figures) = line.split_once(':')?;
+        (name.trim() == "pages").then(|| figures.split_whitespace().next())?
+    });
+    let peak: usize = pages
+        .and_then(|peak| peak.parse().ok())
+        .expect(&told.printed);
+    assert!(peak > 1, "{}", told.printed);
+}
+
 #[test]
 fn check_accepts_a_good_configuration() {
     let checked = with_config(["check"]).run();
