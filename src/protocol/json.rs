@@ -215,11 +215,7 @@ fn pass_members<'a>(
     scanner.counts(b'{')?.then_some(())?;
     if !scanner.takes(b'}') {
         loop {
-            let name = scanner.name()?;
-            let name = match name.has_escapes {
-                false => Cow::Borrowed(name.inside),
-                true => Cow::Owned(unescaped(name.inside)?),
-            };
+            let name = scanner.name()?.meaning()?;
             let value = scanner.value()?;
             left = left.checked_sub(1)?;
             visit(name, value);
@@ -252,11 +248,6 @@ pub fn elements<'a>(text: &'a str, mut visit: impl FnMut(&'a str)) -> Result<(),
         scanner.is_at_end().then_some(())
     };
     walk().ok_or_else(|| fault(text, Wanted::Array))
-}
-
-/// What a string without its quotes means; `None`: half a surrogate pair.
-fn unescaped(inside: &str) -> Option<String> {
-    serde_json::from_str(&format!("\"{inside}\"")).ok()
 }
 
 /// A string, borrowed where it has no escapes.

@@ -342,13 +342,13 @@ fn classify(error: &SendRequestError) -> FaultKind {
     }
 }
 
-/// Whether no socket was to be had: the limit of open files, of the process or of the system, or no free port.
+/// Whether no socket was to be had: the limit of open files, of the process or of the system. That no port or no address of ours
+/// leads to the upstream (`EADDRNOTAVAIL`) is not ours: so ends, too, a host with IPv6 that is down, where there is only IPv4.
 fn is_ours(error: &io::Error) -> bool {
     /// ENFILE and EMFILE, which std does not name, are these on Linux and on macOS.
     const TOO_MANY_FILES: [i32; 2] = [23, 24];
     let code = error.raw_os_error();
-    let is_out_of_files = cfg!(unix) && code.is_some_and(|code| TOO_MANY_FILES.contains(&code));
-    is_out_of_files || error.kind() == io::ErrorKind::AddrNotAvailable
+    cfg!(unix) && code.is_some_and(|code| TOO_MANY_FILES.contains(&code))
 }
 
 /// The error with its causes: awc often says little at the top.
@@ -367,4 +367,21 @@ fn describe(error: &SendRequestError) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lack_of_files_is_our_own_fault() {
+        let failed = |error| classify(&SendRequestError::Connect(ConnectError::Io(error)));
+        for (error, kind) in [
+            (io::Error::from_raw_os_error(24), FaultKind::NoRoom),
+            (io::ErrorKind::AddrNotAvailable.into(), FaultKind::Connect),
+            (io::ErrorKind::ConnectionRefused.into(), FaultKind::Connect),
+        ] {
+            assert_eq!(failed(error), kind);
+        }
+    }
 }

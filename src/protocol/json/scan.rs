@@ -4,6 +4,8 @@
 //! Ours, since every event of every stream and every body is looked at: it allocates nothing, where serde_json keeps the
 //! brackets that are open in a buffer made for each value, and a value can be entered without being passed over first.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use super::quoted::closing_quote;
@@ -25,6 +27,17 @@ pub(super) struct Quoted<'a> {
     pub(super) inside: &'a str,
     /// It is not what it means.
     pub(super) has_escapes: bool,
+}
+
+impl<'a> Quoted<'a> {
+    /// What it means; `None`: it holds half a surrogate pair.
+    pub(super) fn meaning(self) -> Option<Cow<'a, str>> {
+        if !self.has_escapes {
+            return Some(Cow::Borrowed(self.inside));
+        }
+        let meant = serde_json::from_str(&format!("\"{}\"", self.inside));
+        meant.ok().map(Cow::Owned)
+    }
 }
 
 impl<'a> Scanner<'a> {
@@ -86,7 +99,7 @@ impl<'a> Scanner<'a> {
         self.takes(b':').then_some(name)
     }
 
-    /// Passes an object, whose values `take` has to pass. It is told names as they are spelled.
+    /// Passes an object, whose values `take` has to pass.
     pub(in crate::protocol) fn object(
         &mut self,
         mut take: impl FnMut(&mut Self, &str) -> Option<()>,
@@ -96,8 +109,8 @@ impl<'a> Scanner<'a> {
             return Some(());
         }
         loop {
-            let name = self.name()?;
-            take(self, name.inside)?;
+            let name = self.name()?.meaning()?;
+            take(self, &name)?;
             if !self.takes(b',') {
                 return self.takes(b'}').then_some(());
             }

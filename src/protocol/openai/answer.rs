@@ -120,6 +120,7 @@ mod tests {
             (format!("{stop},{stop}"), true),
             (format!("{stop},{}", choice("null")), false),
             (choice("\"\""), false),
+            (stop.replace("finish_reason", "finish\\u005freason"), true),
             (String::new(), false),
         ] {
             let text = format!(r#"{{"error":null,"choices":[{choices}],"usage":null}}"#);
