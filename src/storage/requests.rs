@@ -7,11 +7,14 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use self::new_row::NewRow;
+use self::new_rows::NewRows;
 use super::row::{Row, timestamp};
 use super::schema::request_logs;
 
-mod new_row;
+mod new_rows;
+
+/// Rows in a statement where there are as many: SQLite then finds the ends of its trees once, not for each row.
+const ROWS_PER_STATEMENT: usize = 16;
 
 /// A row that the database refused for itself: the others of its batch are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +37,10 @@ pub fn insert(connection: &mut SqliteConnection, rows: &[Row]) -> QueryResult<Ve
     let mut cause = None;
     let together = connection.immediate_transaction(|connection| {
         begun = true;
-        for row in rows {
-            if let Err(error) = insert_new(connection, row) {
-                cause = Some(error);
-                return Err(diesel::result::Error::RollbackTransaction);
-            }
-        }
-        QueryResult::Ok(())
+        insert_new(connection, rows).map_err(|error| {
+            cause = Some(error);
+            diesel::result::Error::RollbackTransaction
+        })
     });
     let Err(error) = together else {
         return Ok(Vec::new());
@@ -85,9 +85,16 @@ fn is_exhaustion(error: &diesel::result::Error) -> bool {
     .any(|exhaustion| words.contains(exhaustion))
 }
 
-/// Writes a row that is not there yet.
-fn insert_new(connection: &mut SqliteConnection, row: &Row) -> QueryResult<usize> {
-    NewRow(row).execute(connection)
+/// Writes rows that are not there yet.
+fn insert_new(connection: &mut SqliteConnection, rows: &[Row]) -> QueryResult<()> {
+    let (full, rest) = rows.as_chunks::<ROWS_PER_STATEMENT>();
+    for rows in full {
+        NewRows(rows).execute(connection)?;
+    }
+    for row in rest {
+        NewRows(std::array::from_ref(row)).execute(connection)?;
+    }
+    Ok(())
 }
 
 /// Writes a row that may be there.

@@ -31,6 +31,7 @@ pub(super) struct Quoted<'a> {
 
 impl<'a> Quoted<'a> {
     /// What it means; `None`: it holds half a surrogate pair.
+    #[inline]
     pub(super) fn meaning(self) -> Option<Cow<'a, str>> {
         if !self.has_escapes {
             return Some(Cow::Borrowed(self.inside));

@@ -65,11 +65,15 @@ fn a_row_that_is_refused_never_takes_its_batch_with_it() {
     let (_directory, storage) = temporary();
     let mut connection = storage.connection().unwrap();
     connection.batch_execute(REFUSE).unwrap();
-    let rejected = insert(&mut connection, &rows(&["one", "bad", "two"])).unwrap();
+    // In the middle of a statement of many.
+    let mut ids = vec!["good"; 3 * ROWS_PER_STATEMENT];
+    ids.insert(ROWS_PER_STATEMENT + 3, "bad");
+    let rejected = insert(&mut connection, &rows(&ids)).unwrap();
     let reason = "no such row here".to_owned();
     let request_id = "bad".to_owned();
     assert_eq!(rejected, [Rejected { request_id, reason }]);
-    assert_eq!(count(&mut connection).unwrap(), 2);
+    let written = i64::try_from(ids.len() - 1).unwrap();
+    assert_eq!(count(&mut connection).unwrap(), written);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The insert of a row that is not there yet, for diesel to prepare once for the life of a connection.
+//! The insert of rows that are not there yet, for diesel to prepare once for the life of a connection.
 //!
 //! Spelt out here, since diesel's own insert statement walks its columns several times for each row (figures:
-//! `docs/performance.md`). One row for each statement, and nothing about conflicts: to prepare one statement for many rows
-//! costs more than to run it.
+//! `docs/performance.md`). Nothing about conflicts but that they fail, which needs no journal of the statement: the transaction
+//! is rolled back as a whole.
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -11,25 +11,30 @@ use diesel::sqlite::Sqlite;
 
 use crate::storage::row::Row;
 
-/// A row to be written.
-pub(super) struct NewRow<'a>(pub(super) &'a Row);
+/// Rows to be written. Each number of them is a statement of its own, and to prepare one for many rows costs more than to run it
+/// once.
+pub(super) struct NewRows<'a, const ROWS: usize>(pub(super) &'a [Row; ROWS]);
 
 /// A row's fields are the columns: one that is missing here does not compile.
 macro_rules! insert {
     ($first:ident: $first_kind:ty, $($column:ident: $kind:ty,)*) => {
         const INSERT: &str = concat!(
-            "INSERT INTO request_logs (", stringify!($first), $(", ", stringify!($column),)* ") VALUES ("
+            "INSERT OR FAIL INTO request_logs (", stringify!($first), $(", ", stringify!($column),)* ") VALUES "
         );
 
-        impl QueryFragment<Sqlite> for NewRow<'_> {
+        impl<const ROWS: usize> QueryFragment<Sqlite> for NewRows<'_, ROWS> {
             fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-                let Row { $first, $($column,)* } = self.0;
                 out.push_sql(INSERT);
-                out.push_bind_param::<$first_kind, _>($first)?;
-                $(
-                    out.push_sql(", ");
-                    out.push_bind_param::<$kind, _>($column)?;
-                )*
+                let mut before = "(";
+                for Row { $first, $($column,)* } in self.0 {
+                    out.push_sql(before);
+                    out.push_bind_param::<$first_kind, _>($first)?;
+                    $(
+                        out.push_sql(", ");
+                        out.push_bind_param::<$kind, _>($column)?;
+                    )*
+                    before = "), (";
+                }
                 out.push_sql(")");
                 Ok(())
             }
@@ -69,10 +74,10 @@ insert! {
     loss: Nullable<Text>,
 }
 
-impl QueryId for NewRow<'_> {
-    type QueryId = NewRow<'static>;
+impl<const ROWS: usize> QueryId for NewRows<'_, ROWS> {
+    type QueryId = NewRows<'static, ROWS>;
 
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl RunQueryDsl<SqliteConnection> for NewRow<'_> {}
+impl<const ROWS: usize> RunQueryDsl<SqliteConnection> for NewRows<'_, ROWS> {}
