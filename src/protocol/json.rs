@@ -212,19 +212,12 @@ fn pass_members<'a>(
     mut visit: impl FnMut(Cow<'a, str>, &'a str),
 ) -> Option<()> {
     let mut left = limit;
-    scanner.counts(b'{')?.then_some(())?;
-    if !scanner.takes(b'}') {
-        loop {
-            let name = scanner.name()?.meaning()?;
-            let value = scanner.value()?;
-            left = left.checked_sub(1)?;
-            visit(name, value);
-            if !scanner.counts(b',')? {
-                break;
-            }
-        }
-        scanner.takes(b'}').then_some(())?;
-    }
+    scanner.members(|scanner, name| {
+        let value = scanner.value()?;
+        left = left.checked_sub(1)?;
+        visit(name, value);
+        Some(())
+    })?;
     scanner.is_at_end().then_some(())
 }
 
@@ -234,20 +227,12 @@ fn pass_members<'a>(
 /// The text is not an array, or not JSON. Elements before the fault have been visited.
 pub fn elements<'a>(text: &'a str, mut visit: impl FnMut(&'a str)) -> Result<(), JsonFault> {
     let mut scanner = Scanner::new(text);
-    let mut walk = || {
-        scanner.takes(b'[').then_some(())?;
-        if !scanner.takes(b']') {
-            loop {
-                visit(scanner.value()?);
-                if !scanner.takes(b',') {
-                    break;
-                }
-            }
-            scanner.takes(b']').then_some(())?;
-        }
-        scanner.is_at_end().then_some(())
-    };
-    walk().ok_or_else(|| fault(text, Wanted::Array))
+    let passed = scanner.array(|scanner| {
+        visit(scanner.value()?);
+        Some(())
+    });
+    let passed = passed.filter(|()| scanner.is_at_end());
+    passed.ok_or_else(|| fault(text, Wanted::Array))
 }
 
 /// A string, borrowed where it has no escapes.

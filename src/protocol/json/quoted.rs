@@ -28,12 +28,11 @@ fn search(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
         let mut marks = block_marks(block);
         while marks != 0 {
             let place = marks.trailing_zeros() as usize;
-            match block.get(place)? {
-                b'"' => return Some((at + place, has_escapes)),
-                b'\\' => has_escapes = true,
-                _ => return None,
-            }
-            let next = place + escape(bytes, at + place)?;
+            let Some(length) = marked(bytes, at + place)? else {
+                return Some((at + place, has_escapes));
+            };
+            has_escapes = true;
+            let next = place + length;
             if next >= BLOCK {
                 at += next;
                 continue 'blocks;
@@ -47,12 +46,11 @@ fn search(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
             0 => at += part.len(),
             marks => {
                 at += marks.trailing_zeros() as usize;
-                match bytes.get(at)? {
-                    b'"' => return Some((at, has_escapes)),
-                    b'\\' => has_escapes = true,
-                    _ => return None,
-                }
-                at += escape(bytes, at)?;
+                let Some(length) = marked(bytes, at)? else {
+                    return Some((at, has_escapes));
+                };
+                has_escapes = true;
+                at += length;
             }
         }
     }
@@ -88,6 +86,15 @@ fn block_marks(block: &[u8; BLOCK]) -> u64 {
     parts.fold(0, |all, (number, part)| {
         all | u64::from(marks(part)) << (16 * number)
     })
+}
+
+/// What a marked byte is: an escape of this length, `Some(None)` for the closing quote, or a fault.
+fn marked(bytes: &[u8], at: usize) -> Option<Option<usize>> {
+    match bytes.get(at)? {
+        b'"' => Some(None),
+        b'\\' => escape(bytes, at).map(Some),
+        _ => None,
+    }
 }
 
 /// The length of the escape whose backslash stands at `at`.

@@ -47,7 +47,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A scanner that stops where there are more lists and commas than this, which is to say members and elements, as far as
-    /// it passes them by [`Self::value`] and [`Self::counts`].
+    /// it passes them by [`Self::value`], [`Self::object`] and [`Self::members`].
     pub(super) fn bounded(text: &'a str, left: usize) -> Self {
         Self {
             text,
@@ -81,7 +81,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes blanks and, if it comes next, this byte, which begins a member or an element; `None`: one too many.
-    pub(super) fn counts(&mut self, byte: u8) -> Option<bool> {
+    fn counts(&mut self, byte: u8) -> Option<bool> {
         let found = self.takes(byte);
         self.left = self.left.checked_sub(usize::from(found))?;
         Some(found)
@@ -105,14 +105,22 @@ impl<'a> Scanner<'a> {
         &mut self,
         mut take: impl FnMut(&mut Self, &str) -> Option<()>,
     ) -> Option<()> {
-        self.takes(b'{').then_some(())?;
+        self.members(|scanner, name| take(scanner, &name))
+    }
+
+    /// The same for who keeps the names.
+    pub(super) fn members(
+        &mut self,
+        mut take: impl FnMut(&mut Self, Cow<'a, str>) -> Option<()>,
+    ) -> Option<()> {
+        self.counts(b'{')?.then_some(())?;
         if self.takes(b'}') {
             return Some(());
         }
         loop {
             let name = self.name()?.meaning()?;
-            take(self, &name)?;
-            if !self.takes(b',') {
+            take(self, name)?;
+            if !self.counts(b',')? {
                 return self.takes(b'}').then_some(());
             }
         }
