@@ -88,17 +88,22 @@ impl Part<'_> {
     /// `{"url":…,"detail":…}`; some clients write the address alone.
     fn image(&mut self) -> Result<Image, GatewayError> {
         let cache = cache_mark(&mut self.object);
-        if let Some(value) = self.object.take_if("image_url", '"') {
+        let path = self.object.path_of("image_url");
+        if self
+            .object
+            .peek("image_url")
+            .is_some_and(|value| value.starts_with('"'))
+        {
             return Ok(Image {
-                media: media(read::string(value).unwrap_or_default()),
+                media: media(self.object.required("image_url")?, &path)?,
                 detail: None,
                 cache,
             });
         }
-        let path = self.object.path_of("image_url");
         let image = self.object.object("image_url")?;
         let mut image = image.ok_or_else(|| read::missing(&path))?;
-        let media = media(image.required("url")?);
+        let path = image.path_of("url");
+        let media = media(image.required("url")?, &path)?;
         let detail = image.text("detail")?;
         image.rest(&format!("{}.image_url", self.holder), &mut self.extras);
         Ok(Image {
@@ -124,7 +129,7 @@ impl Part<'_> {
         let mut file = file.ok_or_else(|| read::missing(&path))?;
         let title = file.text("filename")?;
         let media = if let Some(data) = file.text("file_data")? {
-            file_data(data, title.as_deref())
+            file_data(data, title.as_deref(), &file.path_of("file_data"))?
         } else if let Some(id) = file.text("file_id")? {
             Media::File(id)
         } else {
@@ -150,48 +155,62 @@ impl Part<'_> {
 }
 
 /// An address, or the data that it holds itself.
-fn media(url: String) -> Media {
-    data_url(&url).unwrap_or(Media::Url(url))
+fn media(url: String, path: &str) -> Result<Media, GatewayError> {
+    Ok(data_url(&url, path)?.unwrap_or(Media::Url(url)))
 }
 
 /// The data of a file: a data URL, an address as OpenRouter takes it, or bare base64, which tells its type only by
 /// the name of the file.
-fn file_data(data: String, name: Option<&str>) -> Media {
-    if let Some(media) = data_url(&data) {
-        return media;
+fn file_data(data: String, name: Option<&str>, path: &str) -> Result<Media, GatewayError> {
+    if let Some(media) = data_url(&data, path)? {
+        return Ok(media);
     }
     if ["http://", "https://", "data:"]
         .iter()
         .any(|scheme| data.starts_with(scheme))
     {
-        return Media::Url(data);
+        return Ok(Media::Url(data));
     }
     let extension = name.and_then(|name| name.rsplit_once('.'));
     let media_type = match extension.map(|(_, extension)| extension) {
         Some("txt" | "md" | "csv") => "text/plain",
         _ => "application/pdf",
     };
-    Media::Base64 {
+    Ok(Media::Base64 {
         media_type: media_type.to_owned(),
         data,
-    }
+    })
 }
 
 /// Takes `data:TYPE;base64,DATA` apart. Parameters between type and `base64` say nothing of a picture or document and
 /// are left out; an address that is not base64, or tells no type, stays as it is.
-fn data_url(url: &str) -> Option<Media> {
-    let scheme = url.get(..5)?;
+///
+/// # Errors
+/// There is no data.
+fn data_url(url: &str, path: &str) -> Result<Option<Media>, GatewayError> {
+    let Some((media_type, data)) = base64_of(url) else {
+        return Ok(None);
+    };
+    if data.is_empty() {
+        let message = format!("Invalid value for '{path}': the data URL holds no data.");
+        return Err(read::refusal(path, message));
+    }
+    Ok(Some(Media::Base64 {
+        media_type: media_type.to_owned(),
+        data: data.to_owned(),
+    }))
+}
+
+/// The type that a data URL tells, and its data, if that is in base64.
+fn base64_of(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_at_checked(5)?;
     if !scheme.eq_ignore_ascii_case("data:") {
         return None;
     }
-    let (head, data) = url.get(5..)?.split_once(',')?;
+    let (head, data) = rest.split_once(',')?;
     let (media_type, parameters) = head.split_once(';')?;
-    let base64 = parameters.rsplit(';').next()?;
-    if media_type.is_empty() || !base64.trim().eq_ignore_ascii_case("base64") {
-        return None;
-    }
-    Some(Media::Base64 {
-        media_type: media_type.trim().to_owned(),
-        data: data.to_owned(),
-    })
+    let encoding = parameters.rsplit(';').next()?.trim();
+    let media_type = media_type.trim();
+    (!media_type.is_empty() && encoding.eq_ignore_ascii_case("base64"))
+        .then_some((media_type, data))
 }

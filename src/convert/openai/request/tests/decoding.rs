@@ -189,6 +189,7 @@ fn data_urls_are_taken_apart_and_addresses_are_not() {
         "data:,a",
         "data:image/svg+xml,%3Csvg",
         "data:;base64,AA",
+        "data: ;base64,AA",
         "dat",
         "dataé:x",
     ] {
@@ -204,6 +205,33 @@ fn a_picture_given_as_a_bare_address_is_understood() {
     assert!(
         matches!(&found[0][0], Block::Image(Image { media: Media::Url(url), .. }) if url == "https://a")
     );
+}
+
+#[test]
+fn a_picture_or_file_without_data_or_address_is_refused() {
+    let empty = "data:image/png;base64,";
+    for (part, name) in [
+        (
+            json!({"type": "image_url", "image_url": {"url": empty}}),
+            "image_url.url",
+        ),
+        (
+            json!({"type": "image_url", "image_url": empty}),
+            "image_url",
+        ),
+        (
+            json!({"type": "file", "file": {"file_data": empty}}),
+            "file.file_data",
+        ),
+        (json!({"type": "image_url", "image_url": ""}), "image_url"),
+        (
+            json!({"type": "image_url", "image_url": {"url": ""}}),
+            "image_url.url",
+        ),
+    ] {
+        let body = saying(json!([{"role": "user", "content": [part]}]));
+        assert_eq!(refused(&body), format!("messages[0].content[0].{name}"));
+    }
 }
 
 #[test]
