@@ -15,6 +15,8 @@ const LONGEST_BEGINNING: usize = 16;
 /// Very many texts, sorted.
 pub(super) struct Lexicon {
     entries: Vec<Entry>,
+    /// The two bytes with which texts begin: most places are passed by these alone.
+    pairs: Pairs,
     /// Length of the beginnings: that of the shortest text, but at most [`LONGEST_BEGINNING`].
     beginning: usize,
     /// What texts begin with: where none of these stands, none begins.
@@ -61,8 +63,10 @@ impl Lexicon {
             .iter()
             .filter_map(|entry| entry.bytes().get(..beginning).and_then(number))
             .collect();
+        let pairs = Pairs::of(&entries);
         Self {
             entries,
+            pairs,
             beginning,
             beginnings,
         }
@@ -70,20 +74,23 @@ impl Lexicon {
 
     /// Where the first text from a place on stands, and its number; of several that begin there the longest.
     pub(super) fn find(&self, bytes: &[u8], from: usize) -> Option<(Range<usize>, usize)> {
-        if self.entries.is_empty() {
-            return None;
-        }
         let rest = bytes.get(from..)?;
-        rest.windows(self.beginning)
-            .enumerate()
-            .filter(|(_, window)| {
-                number(window).is_some_and(|window| self.beginnings.contains(&window))
-            })
+        let places = (rest.len() + 1).checked_sub(self.beginning)?;
+        let pairs = rest.iter().zip(rest.get(1..)?).take(places).enumerate();
+        pairs
+            .filter(|(_, (first, second))| self.pairs.holds(**first, **second))
             .find_map(|(offset, _)| {
-                let entry = self.longest_that_begins(rest.get(offset..)?)?;
+                let entry = self.entry_at(rest.get(offset..)?)?;
                 let start = from + offset;
                 Some((start..start + entry.bytes().len(), entry.number))
             })
+    }
+
+    /// The longest entry with which these bytes begin, if any does.
+    fn entry_at(&self, bytes: &[u8]) -> Option<&Entry> {
+        let beginning = number(bytes.get(..self.beginning)?)?;
+        self.beginnings.contains(&beginning).then_some(())?;
+        self.longest_that_begins(bytes)
     }
 
     /// The longest entry with which these bytes begin.
@@ -104,6 +111,35 @@ impl Lexicon {
 impl Entry {
     fn bytes(&self) -> &[u8] {
         self.text.expose().as_bytes()
+    }
+}
+
+/// Two bytes each, a bit for every pair there is: 8 KiB, which stay in the processor's nearest cache, as the set of
+/// beginnings does not.
+struct Pairs(Box<[u64; 1 << 10]>);
+
+impl Pairs {
+    fn of(entries: &[Entry]) -> Self {
+        let mut pairs = Self(Box::new([0; _]));
+        for entry in entries {
+            if let [first, second, ..] = *entry.bytes() {
+                let (word, bit) = Self::place(first, second);
+                if let Some(word) = pairs.0.get_mut(word) {
+                    *word |= bit;
+                }
+            }
+        }
+        pairs
+    }
+
+    fn holds(&self, first: u8, second: u8) -> bool {
+        let (word, bit) = Self::place(first, second);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn place(first: u8, second: u8) -> (usize, u64) {
+        let pair = u16::from_le_bytes([first, second]);
+        (usize::from(pair >> 6), 1 << (pair & 63))
     }
 }
 
